@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Devices, drivers and buses of one machine, with the kernel's names and rules:
+ * matching, probe and remove, bind and unbind from sysfs, driver_override, deferred
+ * probe, references. The bus type is code; a struct bus is one machine's instance.
+ */
+#ifndef MOAT_MACHINE_DEVICE_H
+#define MOAT_MACHINE_DEVICE_H
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/mutex.h"
+#include "base/refcount.h"
+#include "base/types.h"
+
+struct bus;
+struct device;
+struct device_driver;
+struct dev_iommu;
+struct iommu_group;
+struct iommu_fwspec;
+struct machine;
+
+struct bus_type {
+	const char *name; /* "pci", "platform" */
+	bool (*match)(struct device *dev, const struct device_driver *drv);
+	int (*probe)(struct device *dev);
+	void (*remove)(struct device *dev);
+	/*
+	 * Called before probe and after remove (kernel: really_probe()): finds the
+	 * device's IOMMU (-EPROBE_DEFER while it is not there) and, unless the driver
+	 * is driver_managed_dma, takes the default domain for the kernel's DMA API
+	 * (iommu_device_use_default_domain(), -EBUSY while user space owns the group).
+	 */
+	int (*dma_configure)(struct device *dev);
+	void (*dma_cleanup)(struct device *dev);
+};
+
+struct bus {
+	const struct bus_type *type;
+	struct machine *machine;
+	struct list_head devices; /* device.bus_node, in order of arrival; machine->lock */
+	struct list_head drivers; /* device_driver.bus_node; machine->lock */
+	struct list_head node;	  /* machine.buses */
+	bool autoprobe;		  /* sysfs drivers_autoprobe */
+};
+
+struct device_driver {
+	const char *name;
+	struct bus *bus;
+	struct list_head bus_node;
+	struct list_head devices; /* device.driver_node */
+	bool driver_managed_dma; /* pci_driver.driver_managed_dma and its like */
+	bool suppress_bind_attrs;
+	int (*probe)(struct device *dev); /* used where the bus type has no probe */
+	void (*remove)(struct device *dev);
+	/*
+	 * Optional, called first when the device is to be unbound. 0: go on at once.
+	 * -EIOCBQUEUED: user space still holds it; dev->unbinding stays set, and the
+	 * driver calls device_release_driver_continue() when it is free.
+	 */
+	int (*remove_begin)(struct device *dev);
+	void *private;
+};
+
+struct device {
+	char name[64]; /* "0000:00:05.0" */
+	struct device *parent;	/* holds a reference */
+	struct bus *bus;	/* NULL: on no bus */
+	struct machine *machine;
+	struct device_driver *driver; /* protected by lock */
+	char *driver_override;	      /* protected by lock */
+	void *driver_data;
+	struct iommu_group *iommu_group; /* iommu/ */
+	struct dev_iommu *iommu;	 /* iommu/ */
+	struct iommu_fwspec *fwspec;	 /* set by of/ or acpi/ before device_add */
+	void *of_node;
+	u64 dma_mask, coherent_dma_mask;
+	s32 hw_function; /* index in machine memory, -1: none */
+	bool added, dead, untrusted;
+	bool unbinding; /* the driver link is gone, remove() waits for user space */
+	bool offline_disabled;
+	struct mutex lock; /* device_lock: driver and driver_override */
+	struct refcount ref;
+	struct list_head bus_node, driver_node, deferred_node;
+	struct list_head children, sibling; /* machine->lock */
+	void (*release)(struct device *dev); /* the last reference is gone */
+};
+
+/* What happens to devices; sysfs, the IOMMU core and the report listen. */
+enum device_event {
+	DEVICE_ADDED,	 /* kernel: BUS_NOTIFY_ADD_DEVICE, before it may be probed */
+	DEVICE_REMOVED,	 /* BUS_NOTIFY_REMOVED_DEVICE, driver already gone */
+	DEVICE_BOUND,	 /* BUS_NOTIFY_BOUND_DRIVER */
+	DEVICE_UNBINDING, /* before remove() */
+	DEVICE_UNBOUND,	 /* BUS_NOTIFY_UNBOUND_DRIVER */
+};
+struct device_notifier {
+	void (*notify)(struct device_notifier *nb, enum device_event event, struct device *dev);
+	struct list_head node;
+};
+
+int __must_check bus_register(struct machine *m, const struct bus_type *type, struct bus **out);
+void bus_unregister(struct bus *bus);
+struct bus *bus_find(struct machine *m, const char *name);
+/* Holds a reference on what it returns. */
+struct device *bus_find_device_by_name(struct bus *bus, const char *name);
+int bus_for_each_dev(struct bus *bus, int (*fn)(struct device *dev, void *data), void *data);
+
+int __must_check driver_register(struct device_driver *drv, struct bus *bus);
+void driver_unregister(struct device_driver *drv);
+struct device_driver *driver_find(struct bus *bus, const char *name);
+
+void device_initialize(struct device *dev, struct machine *m, void (*release)(struct device *));
+int __must_check device_add(struct device *dev);
+void device_del(struct device *dev);
+struct device *get_device(struct device *dev);
+void put_device(struct device *dev);
+
+/* kernel: device_attach(): 1 bound, 0 no match, -errno (-EPROBE_DEFER: queued). */
+int device_attach(struct device *dev);
+/* kernel: device_driver_attach(), what sysfs `bind` does after the name lookup. */
+int device_driver_attach(struct device_driver *drv, struct device *dev);
+void device_release_driver(struct device *dev);
+/*
+ * Unbind, or delete, without waiting: @done(data) runs when it is complete, at once or
+ * later (see remove_begin). device_del() and device_release_driver() are for callers
+ * that know that no user holds the device.
+ */
+void device_release_driver_async(struct device *dev, void (*done)(void *data), void *data);
+void device_del_async(struct device *dev, void (*done)(void *data), void *data);
+void device_release_driver_continue(struct device *dev);
+/* Probe again all devices that returned -EPROBE_DEFER. */
+void driver_deferred_probe_trigger(struct machine *m);
+
+void device_register_notifier(struct machine *m, struct device_notifier *nb);
+void device_unregister_notifier(struct machine *m, struct device_notifier *nb);
+
+/*
+ * The sysfs files of the driver model: each returns what write(2) would, errno
+ * included (conformance/groups FACTS 13 to 21).
+ */
+int driver_bind_store(struct device_driver *drv, const char *buf, size_t len);
+/* -EIOCBQUEUED: @done(data) is called when the unbind is complete. */
+int driver_unbind_store(struct device_driver *drv, const char *buf, size_t len,
+			void (*done)(void *data), void *data);
+int drivers_probe_store(struct bus *bus, const char *buf, size_t len);
+int drivers_autoprobe_store(struct bus *bus, const char *buf, size_t len);
+int driver_override_store(struct device *dev, const char *buf, size_t len);
+
+static inline const char *dev_name(const struct device *dev)
+{
+	return dev->name;
+}
+
+#endif

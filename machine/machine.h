@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine: its memory, its buses and devices, its IOMMUs and command line.
+ * Everything that Linux keeps in globals hangs here, so one process can hold
+ * several machines.
+ */
+#ifndef MOAT_MACHINE_MACHINE_H
+#define MOAT_MACHINE_MACHINE_H
+
+#include "base/list.h"
+#include "base/mutex.h"
+#include "base/xarray.h"
+#include "machine/device.h"
+#include "machine/hw.h"
+
+struct machine_events;
+struct ram_alloc;
+struct prog_alloc;
+
+struct machine {
+	struct hw hw;
+	struct mutex lock; /* lists of buses, devices, drivers; never held over a callback */
+	struct list_head buses;
+	struct list_head notifiers;	  /* device_notifier.node */
+	struct list_head deferred;	  /* device.deferred_node */
+	char *cmdline;			  /* the machine's kernel command line */
+	struct ram_alloc *ram_alloc;	  /* machine/ram.c */
+	struct prog_alloc *prog_alloc;	  /* machine/pin.c */
+	struct xarray files;		  /* machine/file.c: open files by cookie */
+	struct iommu_core *iommu;	  /* iommu/ */
+	struct pci_host *pci;		  /* pci/: first root bus */
+	struct vfio_core *vfio;		  /* vfio/ */
+	struct iommufd_core *iommufd;	  /* iommufd/ */
+	const struct machine_events *events; /* the report; may be NULL */
+	void *events_data;
+};
+
+int __must_check machine_create(struct machine **out, u64 ram_size, u32 nr_functions,
+				const char *cmdline);
+void machine_destroy(struct machine *m);
+
+/*
+ * The machine's kernel command line. cmdline_get() finds the last NAME=VALUE (or a
+ * bare NAME, then *value is "") and returns false if it is not there; the value
+ * is not terminated and has *len bytes.
+ */
+bool cmdline_get(const struct machine *m, const char *name, const char **value, size_t *len);
+
+/* Pages of machine RAM for tables and queues: zeroed, naturally aligned. */
+int __must_check ram_alloc_pages(struct machine *m, unsigned order, phys_addr_t *out);
+void ram_free_pages(struct machine *m, phys_addr_t phys, unsigned order);
+
+#endif
