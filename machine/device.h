@@ -76,6 +76,7 @@ struct device {
 	struct iommu_fwspec *fwspec;	 /* set by of/ or acpi/ before device_add */
 	void *of_node;
 	u64 dma_mask, coherent_dma_mask;
+	u32 max_pasids; /* that it can put on its requests; set by the bus, 0: none */
 	s32 hw_function; /* index in machine memory, -1: none */
 	bool added, dead, untrusted;
 	bool unbinding; /* the driver link is gone, remove() waits for user space */
@@ -114,6 +115,12 @@ struct device_driver *driver_find(struct bus *bus, const char *name);
 void device_initialize(struct device *dev, struct machine *m, void (*release)(struct device *));
 int __must_check device_add(struct device *dev);
 void device_del(struct device *dev);
+/*
+ * For bus_type.dma_configure and dma_cleanup: what the IOMMU core of the machine does
+ * there, nothing if there is none (it lies in a later layer).
+ */
+int device_dma_configure(struct device *dev);
+void device_dma_cleanup(struct device *dev);
 struct device *get_device(struct device *dev);
 void put_device(struct device *dev);
 

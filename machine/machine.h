@@ -28,6 +28,9 @@ struct machine {
 	struct prog_alloc *prog_alloc;	  /* machine/pin.c */
 	struct xarray files;		  /* machine/file.c: open files by cookie */
 	struct iommu_core *iommu;	  /* iommu/ */
+	/* Set by iommu_core_create(); for device_dma_configure() and _cleanup(). */
+	int (*dma_configure)(struct device *dev);
+	void (*dma_cleanup)(struct device *dev);
 	struct pci_host *pci;		  /* pci/: first root bus */
 	struct vfio_core *vfio;		  /* vfio/ */
 	struct iommufd_core *iommufd;	  /* iommufd/ */
