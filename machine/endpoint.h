@@ -9,6 +9,9 @@
 
 #include "machine/hw.h"
 
+/* Entries of hw.endpoint_models (NULL where there is no such model). */
+#define ENDPOINT_MAX_MODELS 16
+
 /* A property of a model: a word of the machine file or of --device. */
 struct endpoint_property {
 	const char *name;
