@@ -54,6 +54,9 @@ struct file {
 	struct refcount ref;
 	u64 cookie; /* server: the connection's socket cookie */
 	void *carrier; /* server: the connection */
+	/* For stat: st_mode and st_rdev; anonymous files have mode 0600 and no device. */
+	u32 mode;
+	u32 rdev_major, rdev_minor;
 };
 
 struct file *file_alloc(struct machine *m, const struct file_operations *ops, void *private,
@@ -151,9 +154,27 @@ struct device_node_ops {
 	int (*open)(struct machine *m, void *data, struct call *call, int flags,
 		    struct file **out);
 };
+struct devnode {
+	struct machine *machine;
+	char *path; /* absolute: "/dev/vfio/vfio" */
+	unsigned mode, major, minor;
+	const struct device_node_ops *ops;
+	void *data;
+	struct list_head node;
+};
 int __must_check devnode_register(struct machine *m, const char *path, unsigned mode,
 				  unsigned major, unsigned minor,
 				  const struct device_node_ops *ops, void *data);
 void devnode_unregister(struct machine *m, const char *path);
+/* For whoever shows a /dev tree. The node stays valid until it is unregistered. */
+struct devnode *devnode_find(struct machine *m, const char *path);
+int devnode_for_each(struct machine *m, int (*fn)(struct devnode *node, void *data), void *data);
+/* @fn hears of what comes (added) and goes; NULL ends it. One listener a machine. */
+void devnode_listen(struct machine *m, void (*fn)(void *data, struct devnode *node, bool added),
+		    void *data);
+/* How many struct file of the machine are alive. */
+u64 file_count(struct machine *m);
+/* What carries files: called by file_notify(); set once by the server. */
+void file_set_notify(void (*fn)(struct file *file));
 
 #endif

@@ -11,7 +11,8 @@
  * number of WIRE_STORE packets and then one WIRE_REPLY.
  *
  * The server may ask for more (NEED): the request then had no effect, and is sent
- * again with what was asked for. So nothing here needs ptrace rights.
+ * again with exactly the windows and descriptors that NEED lists (those that had come
+ * along already are listed again). So nothing here needs ptrace rights.
  */
 #ifndef MOAT_SERVER_WIRE_H
 #define MOAT_SERVER_WIRE_H
@@ -31,14 +32,20 @@
 
 enum wire_op {
 	/* control connection */
-	WIRE_HELLO = 1,	/* a = version; reply: a = mm index, fd 0 = machine memory */
-	WIRE_OPEN,	/* a = open flags, b = mode, payload = absolute path; reply: fd 0 */
-	WIRE_IDENTIFY,	/* a = socket cookie; reply: ret = 0 and the file's attributes, or -ENOENT */
+	/* a = version, b = WIRE_FEATURE_*; reply: a = mm index, fd 0 = machine memory */
+	WIRE_HELLO = 1,
+	WIRE_OPEN,	/* a = open flags, b = mode, payload = absolute path; reply: one wire_new_fd */
+	WIRE_IDENTIFY,	/* a = socket cookie; reply: one wire_new_fd without descriptor, or ret -ENOENT */
+	WIRE_COUNTS,	/* reply: payload = struct wire_counts; for tests */
 	/* a file's connection */
 	WIRE_IOCTL,	/* a = cmd, b = arg */
 	WIRE_READ,	/* a = user buffer, b = length, c = position (~0: current) */
 	WIRE_WRITE,	/* the same; the data comes as a window */
-	WIRE_MMAP,	/* a = offset, b = length, c = prot | flags << 32; d = user address chosen, or 0 */
+	/*
+	 * a = offset, b = length, c = prot | flags << 32; d = user address chosen, or 0.
+	 * Reply: a = function << 8 | bar, b = offset in the BAR.
+	 */
+	WIRE_MMAP,
 	WIRE_POLL,	/* reply: ret = EPOLL* bits */
 	WIRE_FAULTED,	/* storing the last answer faulted: undo what can be undone */
 	/* notes: no answer unless said */
@@ -52,7 +59,15 @@ enum wire_op {
 				 c = width, d = enum wire_mmio; then frames */
 };
 
-/* What is about to happen to an address range of the program. */
+/* HELLO: the program takes stores as windows of WIRE_REPLY as well. */
+#define WIRE_FEATURE_INLINE_STORES 1
+
+enum wire_mmio { WIRE_MMIO_WRITE = 1, WIRE_MMIO_OUTSIDE = 2 /* of the BAR; else a wrong width */ };
+
+/*
+ * What is about to happen to an address range of the program. A QUERY's answer gives
+ * pieces of less than 4 GiB; a = where to ask on from, 0: complete.
+ */
 enum wire_vma {
 	WIRE_VMA_QUERY = 1, /* reply: windows = the pinned pieces of [a, a + b) */
 	WIRE_VMA_MOVED,	    /* pinned pages of [a, a + b) are now at d (munmap, MAP_FIXED, mremap) */
@@ -64,10 +79,13 @@ struct wire_window {
 	u64 addr;
 	u32 len;   /* asked for */
 	u32 avail; /* NEED: 0; request: bytes that follow, < len if the rest faults */
-	u32 flags; /* WIRE_WINDOW_WRITABLE: can be written as well (probed) */
+	u32 flags; /* WIRE_WINDOW_* */
 	u32 reserved;
 };
+/* NEED: find out whether all of it can be written. Request: it can. */
 #define WIRE_WINDOW_WRITABLE 1
+/* NEED and request: only the probe is wanted, no bytes follow (avail = 0). */
+#define WIRE_WINDOW_NO_DATA  2
 
 /* A descriptor that travels, or why it does not. */
 struct wire_fd {
@@ -94,7 +112,11 @@ enum wire_reply_kind {
 	WIRE_REPLY = 1,
 	WIRE_STORE, /* a = user address, payload = bytes to put there; another packet follows */
 	WIRE_NEED,  /* windows and fds to send along with the same request */
-	WIRE_MMIO,  /* do this access: a = fn << 8 | bar, b = offset, c = user buffer, d = length | write << 63 */
+	/*
+	 * In place of WIRE_REPLY: do this access, the call returns ret or -EFAULT.
+	 * a = fn << 8 | bar, b = offset, c = user buffer, d = length | write << 63.
+	 */
+	WIRE_MMIO,
 };
 
 /* How the program's end of a new file is to be installed. */
@@ -111,7 +133,19 @@ struct wire_new_fd {
 	u32 rdev_major, rdev_minor;
 };
 
-/* Then nr_windows wire_window, nr_fds wire_fd (NEED) or nr_new wire_new_fd, payload. */
+struct wire_counts {
+	u64 files;    /* open files of the machine */
+	u64 mappings; /* pinned runs of program memory */
+	u64 pinned;   /* bytes in them */
+	u64 attached; /* devices whose DMA user space owns */
+	u64 processes;
+};
+
+/*
+ * Then nr_windows wire_window, nr_fds wire_fd (NEED), nr_new wire_new_fd, payload.
+ * Windows are what is needed (NEED), pieces (answer to WIRE_VMA_QUERY), or else stores to
+ * do before the call returns, with their bytes in the payload (INLINE_STORES).
+ */
 struct wire_reply {
 	u32 kind; /* enum wire_reply_kind */
 	u32 seq;
