@@ -48,6 +48,13 @@ void hw_msi_send(struct hw *hw, u32 fn, unsigned vec);
 bool hw_msi_enabled(const struct hw *hw, u32 fn);
 bool hw_msix_enabled(const struct hw *hw, u32 fn);
 void hw_intx_set(struct hw *hw, u32 fn, bool level);
+/*
+ * Send what is pending and no longer masked; to be called after a configuration write
+ * that may have unmasked or enabled MSI or MSI-X (the table is watched already).
+ */
+void hw_msi_flush(struct hw *hw, u32 fn);
+/* The same for INTx: tell the level again after a write to the command register. */
+void hw_intx_update(struct hw *hw, u32 fn);
 
 /*
  * Access to a physical address by the machine's own software (drivers, the

@@ -70,8 +70,24 @@ struct endpoint_model {
 
 static inline void *endpoint_state(const struct hw *hw, u32 fn)
 {
-	return hw_ptr(hw, hw->functions[fn].state);
+	return hw_state_ptr(hw, hw->functions[fn].state, hw->functions[fn].state_size);
 }
+
+/**
+ * endpoint_create - give a present function its model.
+ * @model: index into hw->endpoint_models, not 0
+ * @props: values of the model's properties, in their order
+ *
+ * Sets aside the model's state (and what MSI-X needs) and calls init. Server only.
+ *
+ * Return: 0; -EINVAL: no such model; -ENOMEM: no room for its state.
+ */
+int __must_check endpoint_create(struct hw *hw, u32 fn, u16 model, const u64 *props);
+/*
+ * endpoint_msix_alloc - room for an MSI-X table of @vectors entries, for functions
+ * without a model; endpoint_create() does it for the others. Return: 0, -ENOMEM.
+ */
+int __must_check endpoint_msix_alloc(struct hw *hw, u32 fn, u32 vectors);
 
 /*
  * Register access from outside (trap, pread/pwrite, peer-to-peer): takes the lock,
@@ -84,6 +100,10 @@ int endpoint_mmio_write(struct hw *hw, u32 fn, unsigned bar, u64 off, const void
 			unsigned len);
 /* One turn of the engine thread: takes the lock. Return: true if more is pending. */
 bool endpoint_run(struct hw *hw, u32 fn, size_t budget);
+/*
+ * endpoint_reset - the model's reset, MSI-X entries masked, INTx low, a new epoch. Waits
+ * for whoever is inside. Configuration space is the caller's (pci/).
+ */
 void endpoint_reset(struct hw *hw, u32 fn);
 
 #define ENDPOINT_INLINE_BUDGET (256 * 1024)

@@ -11,7 +11,8 @@
  *	unit registers, BARs, MSI	below 4 GiB (or where the machine file says)
  *	[prog_base, ...)		the program window: pinned memory of programs
  *
- * The program window is an array of slots of 2^prog_shift bytes (1 GiB). One
+ * The program window is an array of slots of 2^prog_shift bytes (1 GiB), and one
+ * of small slots of 2^small_shift (2 MiB) for runs that are no larger. One
  * pinned run of memory takes consecutive slots and lies in them at the offset
  * (modulo the slot size) that its pinner asks for, so an IOVA and its physical
  * address agree in all low bits and huge pages stay huge; and finding what backs
@@ -20,10 +21,10 @@
 #ifndef MOAT_MACHINE_HW_H
 #define MOAT_MACHINE_HW_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/types.h"
+#include "machine/lock.h"
 
 #define HW_MAGIC	 0x3174616f4dULL /* "Moat1" */
 #define HW_VERSION	 1
@@ -32,6 +33,8 @@
 #define HW_MAX_SLOTS	 1024
 #define HW_MAX_MMS	 1024
 #define HW_MAX_IRQS	 65536
+#define HW_MAX_RAM	 0xc0000000ULL /* the rest below 4 GiB is for registers and BARs */
+#define HW_MAX_CONN_LOCKS 1024
 #define HW_NR_BARS	 6
 #define HW_CONFIG_SIZE	 4096
 
@@ -43,6 +46,7 @@ enum hw_backing {
 	HW_BACKING_NONE = 0,
 	HW_BACKING_PROGRAM, /* memory of the program mm at vaddr */
 	HW_BACKING_LOCAL,   /* machine RAM: vaddr is a physical address below ram_size */
+	HW_BACKING_SPLIT,   /* vaddr: index of the first of mm struct hw_piece */
 };
 
 /*
@@ -60,6 +64,19 @@ struct hw_extent {
 	u32 reserved;
 };
 #define HW_EXTENT_WRITABLE 1
+
+/*
+ * Part of a slot whose memory did not stay in one piece (HW_BACKING_SPLIT): the
+ * pieces of a slot are sorted and do not overlap; what is between them is not
+ * backed. They are read under the sequence count of their slot, and a new
+ * array is written before the slot points to it.
+ */
+struct hw_piece {
+	u32 first, last; /* offsets in the slot, inclusive */
+	u64 vaddr;
+	u16 backing, mm;
+	u32 reserved;
+};
 
 /*
  * An address space of a program, in the order of their first call. Never
@@ -126,7 +143,10 @@ struct hw_function {
 	u64 state_size;
 	_Atomic u32 intx_level; /* the level the endpoint drives */
 	_Atomic u32 epoch;	/* bumped at each reset */
-	pthread_mutex_t lock;	/* robust, process-shared */
+	struct hw_lock lock;	/* survives the death of its owner */
+	u64 msix;		/* offset of the MSI-X table and PBA, 0: none (endpoint_msix_alloc()) */
+	u32 msix_vectors;
+	u32 reserved;
 	u8 config[HW_CONFIG_SIZE];
 };
 #define HW_FN_ASYNC	BIT(0) /* work always runs on an engine thread */
@@ -159,6 +179,19 @@ struct hw_header {
 	u64 irqs;      /* struct hw_irq[HW_MAX_IRQS] */
 	u64 states;    /* start of the area for unit and endpoint state */
 	u64 states_size;
+	phys_addr_t small_base; /* small slots; extents[nr_extents + i] is small slot i */
+	u32 small_shift;
+	u32 nr_small;
+	u64 pieces; /* struct hw_piece[nr_pieces] */
+	u32 nr_pieces;
+	u32 reserved;
+	u64 conn_locks; /* struct hw_lock[HW_MAX_CONN_LOCKS], by hash of a file's cookie */
+	u64 shared;	/* struct hw_shared */
+};
+
+/* The few words of the machine's own that change and belong to nobody. */
+struct hw_shared {
+	_Atomic u32 slots_high; /* slots from here on have never been used */
 };
 
 struct hw;
@@ -195,14 +228,23 @@ struct hw {
 	int fd;
 	u8 *base;
 	size_t size;
+	/*
+	 * This process's own copy, checked: what a program does to the original
+	 * moves nobody else's bounds.
+	 */
 	const struct hw_header *hdr;
 	u8 *ram;
 	struct hw_extent *extents;
+	struct hw_piece *pieces;
 	struct hw_function *functions;
 	struct hw_unit *units;
 	struct hw_slot *slots;
 	struct hw_mm *mms;
 	struct hw_irq *irqs;
+	struct hw_lock *conn_locks;
+	struct hw_shared *shared;
+	struct translator_table *translators; /* machine/translate.c */
+	u64 states_next;		      /* hw_alloc_state(): first free byte */
 	/*
 	 * The program memory that this process can touch with plain loads and
 	 * stores (through copy, which survives a fault); ~0 in the server.
@@ -216,8 +258,19 @@ struct hw {
 	const struct endpoint_model *const *endpoint_models; /* by hw_function.model */
 };
 
-static inline void *hw_ptr(const struct hw *hw, u64 offset)
+/*
+ * @offset into machine memory, as found in it: always inside the area for state,
+ * with @size bytes after it, whatever a program wrote there. The area starts with
+ * HW_SCRATCH bytes that nothing depends on; a bad offset leads there.
+ */
+#define HW_SCRATCH (1ULL << 20)
+static inline void *hw_state_ptr(const struct hw *hw, u64 offset, u64 size)
 {
+	const struct hw_header *hdr = hw->hdr;
+
+	if (unlikely(offset < hdr->states || offset & 63 || size > hdr->states_size ||
+		     offset - hdr->states > hdr->states_size - size))
+		offset = hdr->states;
 	return hw->base + offset;
 }
 
@@ -247,5 +300,17 @@ void hw_detach(struct hw *hw);
  * an endpoint's state. Server only. Return: the offset, or 0 when full.
  */
 u64 hw_alloc_state(struct hw *hw, u64 size);
+
+/*
+ * hw_function_init - zero function @fn and mark it present. Server only, before
+ * anybody uses it.
+ */
+void hw_function_init(struct hw *hw, u32 fn);
+
+/*
+ * hw_mm_alloc - an index for a program's address space; server only. An index is
+ * not given out again while memory of it is pinned. Return: 0, -ENOSPC.
+ */
+int __must_check hw_mm_alloc(struct hw *hw, u32 pid, u32 *out);
 
 #endif

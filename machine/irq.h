@@ -42,4 +42,7 @@ int __must_check irq_msi_message(struct device *dev, u32 irq, struct msi_msg *ms
 /* An interrupt has arrived in the server, or was forwarded by a program. */
 void irq_deliver(struct machine *m, u32 irq);
 
+int __must_check irq_core_create(struct machine *m);
+void irq_core_destroy(struct machine *m);
+
 #endif

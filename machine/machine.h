@@ -26,6 +26,7 @@ struct machine {
 	char *cmdline;			  /* the machine's kernel command line */
 	struct ram_alloc *ram_alloc;	  /* machine/ram.c */
 	struct prog_alloc *prog_alloc;	  /* machine/pin.c */
+	struct irq_core *irq;		  /* machine/irq.c */
 	struct xarray files;		  /* machine/file.c: open files by cookie */
 	struct iommu_core *iommu;	  /* iommu/ */
 	/* Set by iommu_core_create(); for device_dma_configure() and _cleanup(). */
@@ -52,5 +53,10 @@ bool cmdline_get(const struct machine *m, const char *name, const char **value, 
 /* Pages of machine RAM for tables and queues: zeroed, naturally aligned. */
 int __must_check ram_alloc_pages(struct machine *m, unsigned order, phys_addr_t *out);
 void ram_free_pages(struct machine *m, phys_addr_t phys, unsigned order);
+/* The same for pages that hold nothing but zeroes, which saves clearing them. */
+void ram_free_zeroed(struct machine *m, phys_addr_t phys, unsigned order);
+/* machine_create() and machine_destroy() call these (prog_alloc_*: mm.h, irq_*: irq.h). */
+int __must_check ram_alloc_create(struct machine *m);
+void ram_alloc_destroy(struct machine *m);
 
 #endif

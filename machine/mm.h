@@ -13,6 +13,8 @@
 
 struct machine;
 struct mm;
+struct pin_tree;
+struct pin_place;
 
 /* What the server does for an mm (a test double in unit tests). */
 struct mm_ops {
@@ -40,6 +42,7 @@ struct mm {
 	struct refcount ref;
 	void *private;
 	struct list_head pins; /* struct pin.node */
+	struct pin_tree *places; /* machine/pin.c: by address; NULL while nothing is pinned */
 };
 
 struct mm *mm_get(struct mm *mm);
@@ -52,11 +55,13 @@ struct pin {
 	phys_addr_t phys; /* of va */
 	bool writable, special; /* special: a BAR, not in the program window */
 	struct list_head node;
+	struct pin_place *place; /* machine/pin.c: where its memory is now */
 };
 
 /**
  * pin_user - pin [@va, @va + @len) of @mm for DMA.
- * @congruent: the low 30 bits wanted of the physical address of @va (usually its IOVA)
+ * @congruent: the low bits wanted of the physical address of @va (usually its IOVA);
+ *	30 bits are honoured, 21 for runs of at most 2 MiB
  * @write: the device will write
  *
  * Pins nothing beyond a boundary between ordinary memory and a BAR's mapping, or
@@ -68,5 +73,39 @@ struct pin {
 int __must_check pin_user(struct machine *m, struct mm *mm, u64 va, u64 len, u64 congruent,
 			  bool write, struct pin *pin);
 void unpin_user(struct machine *m, struct pin *pin);
+
+/* One stretch of a program's addresses that a device can reach. */
+struct pin_range {
+	u64 va, len;
+};
+
+/**
+ * mm_pins_in_range - which parts of [@va, @va + @len) are pinned.
+ *
+ * Ranges come in ascending order, merged where they touch or overlap, at most @max.
+ * Return: how many there are (may be more than @max; the rest is not stored).
+ */
+unsigned mm_pins_in_range(struct machine *m, struct mm *mm, u64 va, u64 len,
+			  struct pin_range *out, unsigned max);
+
+/**
+ * pin_relocate - the pages at [@va, @va + @len) of @mm are now at @new_va.
+ *
+ * Everything pinned in that range follows, and no DMA goes to the old place when this
+ * returns. Context: may wait for DMA under way.
+ * Return: 0; -EINVAL: not page aligned or wraps; -ENOMEM: nothing changed.
+ */
+int __must_check pin_relocate(struct machine *m, struct mm *mm, u64 va, u64 len, u64 new_va);
+
+/**
+ * pin_relocate_local - the program's pages at [@va, @va + @len) are about to go; a copy
+ * in machine RAM takes their place for devices.
+ *
+ * Return: as pin_relocate(); -EFAULT: the memory cannot be read (any more).
+ */
+int __must_check pin_relocate_local(struct machine *m, struct mm *mm, u64 va, u64 len);
+
+int __must_check prog_alloc_create(struct machine *m);
+void prog_alloc_destroy(struct machine *m);
 
 #endif

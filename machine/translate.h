@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Translators: how a thread that does DMA makes itself known to whoever invalidates
+ * translations, and where it keeps its private TLB.
+ *
+ * Between translator_enter() and translator_leave() the thread's slot in machine
+ * memory is active. It looks at the units' generations, looks up or walks, and
+ * touches the memory, all inside. An invalidation changes the generation and
+ * then waits, in translators_synchronize(), until each slot that was active has
+ * changed: whoever enters later sees the new generation. The order of the
+ * translating side's store (slot) and loads (generations) is kept by membarrier(2)
+ * on the other side where that can be had, so that entering costs a plain
+ * store; else by a fence.
+ *
+ * A slot belongs to a thread; a forked child, which inherits the memory of a
+ * translator wiped, takes one of its own. Slots of dead threads are taken back by
+ * whoever waits for them or needs one.
+ */
+#ifndef MOAT_MACHINE_TRANSLATE_H
+#define MOAT_MACHINE_TRANSLATE_H
+
+#include "machine/hw.h"
+#include "machine/unit.h"
+
+#define TLB_SMALL_ENTRIES 1024 /* of 4 KiB */
+#define TLB_LARGE_ENTRIES 256  /* of 2 MiB */
+#define TLB_CONTEXTS	  64
+#define TLB_IRQ_ENTRIES	  64
+
+/* What a unit remembers of a translation; key 0 is an empty entry. */
+struct tlb_entry {
+	u64 page;   /* iova >> 12, or >> 21 among the large ones */
+	u64 stamp;  /* the unit's generations when it was made */
+	u64 phys;   /* of the page's first byte */
+	u32 key;    /* the unit's: which unit and domain */
+	u16 reason; /* with access 0: why the unit refused */
+	u8 access;  /* DMA_READ | DMA_WRITE */
+	u8 lg2;	    /* the mapping's real size */
+};
+
+/* What a unit remembers of a source id (or of an interrupt). */
+struct tlb_context {
+	u32 key;   /* 0: empty */
+	u32 stamp32;
+	u64 stamp;
+	u64 a, b;  /* the unit's */
+};
+
+struct translator {
+	struct hw_slot *slot;
+	struct hw *hw; /* NULL: wiped in a forked child */
+	u64 count;     /* the next value of slot->active */
+	u32 pid, tid;
+	u32 index;
+	u32 depth;     /* nested enters */
+	bool fence;    /* membarrier is not to be had */
+	struct tlb_context contexts[TLB_CONTEXTS];
+	struct tlb_context irqs[TLB_IRQ_ENTRIES];
+	struct tlb_entry small[TLB_SMALL_ENTRIES];
+	struct tlb_entry large[TLB_LARGE_ENTRIES];
+};
+
+/* For hw_create() and hw_attach(): 0 or -ENOMEM. */
+int __must_check translators_init(struct hw *hw);
+void translators_exit(struct hw *hw);
+
+/* The calling thread's translator, made on first use; NULL: no slot is left. */
+struct translator *translator_get_slow(struct hw *hw);
+
+extern __thread struct translator *translator_self
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline struct translator *translator_enter(struct hw *hw)
+{
+	struct translator *x = translator_self;
+
+	if (unlikely(!x || x->hw != hw ||
+		     atomic_load_explicit(&x->slot->tid, memory_order_relaxed) != x->tid)) {
+		x = translator_get_slow(hw);
+		if (!x)
+			return NULL;
+	}
+	if (unlikely(x->depth++))
+		return x;
+	atomic_store_explicit(&x->slot->active, x->count, memory_order_relaxed);
+	if (unlikely(x->fence))
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		atomic_signal_fence(memory_order_seq_cst);
+	return x;
+}
+
+static inline void translator_leave(struct translator *x)
+{
+	if (unlikely(--x->depth))
+		return;
+	x->count += 2;
+	atomic_store_explicit(&x->slot->active, 0, memory_order_release);
+}
+
+/*
+ * Take back the slots of dead threads (and those of process @pid when it is not 0,
+ * whether its threads are gone yet or not). For the server, when a program ends.
+ */
+void translators_reclaim(struct hw *hw, u32 pid);
+
+#endif
