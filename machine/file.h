@@ -52,6 +52,7 @@ struct file {
 	struct machine *machine;
 	int flags; /* O_ACCMODE of open, O_NONBLOCK */
 	struct refcount ref;
+	u32 id; /* in machine.files */
 	u64 cookie; /* server: the connection's socket cookie */
 	void *carrier; /* server: the connection */
 	/* For stat: st_mode and st_rdev; anonymous files have mode 0600 and no device. */

@@ -27,7 +27,7 @@ struct machine {
 	struct ram_alloc *ram_alloc;	  /* machine/ram.c */
 	struct prog_alloc *prog_alloc;	  /* machine/pin.c */
 	struct irq_core *irq;		  /* machine/irq.c */
-	struct xarray files;		  /* machine/file.c: open files by cookie */
+	struct xarray files;		  /* machine/file.c: open files; lock */
 	struct iommu_core *iommu;	  /* iommu/ */
 	/* Set by iommu_core_create(); for device_dma_configure() and _cleanup(). */
 	int (*dma_configure)(struct device *dev);
