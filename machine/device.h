@@ -23,6 +23,7 @@ struct machine;
 
 struct bus_type {
 	const char *name; /* "pci", "platform" */
+	/* Called with dev->lock held, as are probe, remove and the DMA hooks. */
 	bool (*match)(struct device *dev, const struct device_driver *drv);
 	int (*probe)(struct device *dev);
 	void (*remove)(struct device *dev);
@@ -61,6 +62,16 @@ struct device_driver {
 	 */
 	int (*remove_begin)(struct device *dev);
 	void *private;
+	u64 seq;   /* order of registration; machine->lock, like the next */
+	u32 users; /* walkers that stand on it */
+};
+
+/* Somebody who waits for an unbind to complete. */
+struct device_waiter {
+	void (*done)(void *data);
+	void *data;
+	struct list_head node; /* device.unbind_waiters; device.lock */
+	bool queued, allocated;
 };
 
 struct device {
@@ -82,6 +93,13 @@ struct device {
 	bool unbinding; /* the driver link is gone, remove() waits for user space */
 	bool offline_disabled;
 	struct mutex lock; /* device_lock: driver and driver_override */
+	/* The rest is private to machine/. */
+	u64 seq; /* order of arrival; machine->lock, like the flags that follow */
+	bool parent_held, can_match, stopping, deleting, del_notified;
+	struct list_head unbind_waiters; /* lock */
+	struct device_waiter unbind_waiter, del_waiter;
+	void (*del_done)(void *data);
+	void *del_data;
 	struct refcount ref;
 	struct list_head bus_node, driver_node, deferred_node;
 	struct list_head children, sibling; /* machine->lock */
@@ -96,9 +114,15 @@ enum device_event {
 	DEVICE_UNBINDING, /* before remove() */
 	DEVICE_UNBOUND,	 /* BUS_NOTIFY_UNBOUND_DRIVER */
 };
+/*
+ * Called in the order of registration, with dev->lock held for the three events of a
+ * driver and with no lock for the other two.
+ */
 struct device_notifier {
 	void (*notify)(struct device_notifier *nb, enum device_event event, struct device *dev);
-	struct list_head node;
+	struct list_head node; /* machine.notifiers; machine->lock, like the next two */
+	u32 users;
+	bool dead;
 };
 
 int __must_check bus_register(struct machine *m, const struct bus_type *type, struct bus **out);
@@ -111,6 +135,8 @@ int bus_for_each_dev(struct bus *bus, int (*fn)(struct device *dev, void *data),
 int __must_check driver_register(struct device_driver *drv, struct bus *bus);
 void driver_unregister(struct device_driver *drv);
 struct device_driver *driver_find(struct bus *bus, const char *name);
+/* Probe all devices of the bus that are unbound and match, autoprobe or not (new_id). */
+void driver_attach(struct device_driver *drv);
 
 void device_initialize(struct device *dev, struct machine *m, void (*release)(struct device *));
 int __must_check device_add(struct device *dev);
@@ -124,17 +150,28 @@ void device_dma_cleanup(struct device *dev);
 struct device *get_device(struct device *dev);
 void put_device(struct device *dev);
 
+/* device_attach() unless the bus's autoprobe is off: what a new device gets. */
+void device_initial_probe(struct device *dev);
 /* kernel: device_attach(): 1 bound, 0 no match, -errno (-EPROBE_DEFER: queued). */
 int device_attach(struct device *dev);
-/* kernel: device_driver_attach(), what sysfs `bind` does after the name lookup. */
+/*
+ * kernel: device_driver_attach(), what sysfs `bind` does after the name lookup.
+ * 0; -EBUSY bound already, or its DMA belongs to somebody else; -ENODEV gone; -EAGAIN
+ * the driver asks to be probed later; what probe returned.
+ */
 int device_driver_attach(struct device_driver *drv, struct device *dev);
 void device_release_driver(struct device *dev);
 /*
  * Unbind, or delete, without waiting: @done(data) runs when it is complete, at once or
  * later (see remove_begin). device_del() and device_release_driver() are for callers
- * that know that no user holds the device.
+ * that know that no user holds the device; if one does, the work completes when it
+ * lets go. A deletion first unbinds all devices below, then deletes them, each level
+ * in reverse order of arrival; the references of those who made them stay theirs.
+ *
+ * device_release_driver_async() returns 0, or -ENOMEM with nothing begun by this call;
+ * that can only be if somebody else waits for the same device already.
  */
-void device_release_driver_async(struct device *dev, void (*done)(void *data), void *data);
+int device_release_driver_async(struct device *dev, void (*done)(void *data), void *data);
 void device_del_async(struct device *dev, void (*done)(void *data), void *data);
 void device_release_driver_continue(struct device *dev);
 /* Probe again all devices that returned -EPROBE_DEFER. */

@@ -23,6 +23,9 @@ struct machine {
 	struct list_head buses;
 	struct list_head notifiers;	  /* device_notifier.node */
 	struct list_head deferred;	  /* device.deferred_node */
+	u64 deferred_triggers, deferred_done; /* lock; machine/deferred.c */
+	bool deferred_running;
+	u64 device_seq; /* lock; numbers devices and drivers as they come */
 	char *cmdline;			  /* the machine's kernel command line */
 	struct ram_alloc *ram_alloc;	  /* machine/ram.c */
 	struct prog_alloc *prog_alloc;	  /* machine/pin.c */
@@ -49,6 +52,16 @@ void machine_destroy(struct machine *m);
  * is not terminated and has *len bytes.
  */
 bool cmdline_get(const struct machine *m, const char *name, const char **value, size_t *len);
+
+/* The same in the order in which they stand: *pos starts at the line. */
+struct cmdline_arg {
+	const char *name, *value;
+	size_t name_len, value_len;
+};
+bool cmdline_next(const char **pos, struct cmdline_arg *arg);
+bool cmdline_name_is(const struct cmdline_arg *arg, const char *name);
+/* kstrtobool(); false if it is none. */
+bool cmdline_bool(const char *value, size_t len, bool *out);
 
 /* Pages of machine RAM for tables and queues: zeroed, naturally aligned. */
 int __must_check ram_alloc_pages(struct machine *m, unsigned order, phys_addr_t *out);
