@@ -36,6 +36,7 @@ enum wire_op {
 	WIRE_HELLO = 1,
 	WIRE_OPEN,	/* a = open flags, b = mode, payload = absolute path; reply: one wire_new_fd */
 	WIRE_IDENTIFY,	/* a = socket cookie; reply: one wire_new_fd without descriptor, or ret -ENOENT */
+	WIRE_STAT,	/* payload = absolute path; reply: one wire_new_fd without descriptor, or ret -errno */
 	WIRE_COUNTS,	/* reply: payload = struct wire_counts; for tests */
 	/* a file's connection */
 	WIRE_IOCTL,	/* a = cmd, b = arg */
@@ -70,9 +71,11 @@ enum wire_mmio { WIRE_MMIO_WRITE = 1, WIRE_MMIO_OUTSIDE = 2 /* of the BAR; else 
  */
 enum wire_vma {
 	WIRE_VMA_QUERY = 1, /* reply: windows = the pinned pieces of [a, a + b) */
-	WIRE_VMA_MOVED,	    /* pinned pages of [a, a + b) are now at d (munmap, MAP_FIXED, mremap) */
+	/* Pinned pages of [a, a + b) are now at d; 0: copy them, they are about to go. */
+	WIRE_VMA_MOVED,
 	WIRE_VMA_PROTECTED, /* mprotect took away what the device may use; for the report */
 	WIRE_VMA_BAR_GONE,  /* the BAR mapping at [a, a + b) is gone */
+	WIRE_VMA_REMAPPED,  /* as MOVED, by the program's own mremap: nothing to report */
 };
 
 struct wire_window {
