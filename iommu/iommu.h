@@ -103,6 +103,7 @@ struct iommu_domain {
 	const struct iommu_ops *owner;
 	u64 pgsize_bitmap; /* page sizes that can be mapped, a bit each */
 	struct iommu_domain_geometry geometry;
+	bool dma_initialized; /* group->mutex; the DMA API has taken it into use */
 	int (*iopf_handler)(struct iopf_group *group);
 	union {
 		void *cookie; /* DMA_IOVA, DMA_MSI, IOMMUFD: that user's object */
