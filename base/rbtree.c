@@ -154,8 +154,6 @@ static void erase_fixup(struct rb_root *root, struct rb_node *node, struct rb_no
 			continue;
 		}
 		if (!is_red(far)) {
-			near->red = false;
-			sibling->red = true;
 			rotate(root, sibling, !on_left, augment);
 			far = sibling;
 			sibling = near;
