@@ -18,6 +18,7 @@
 #include "base/mutex.h"
 #include "base/types.h"
 #include "machine/device.h"
+#include "pgtable/iommu_pages.h"
 
 #define IOMMU_READ   BIT(0)
 #define IOMMU_WRITE  BIT(1)
@@ -150,11 +151,6 @@ struct iommu_resv_region {
 	enum iommu_resv_type type;
 	/* NULL: kfree() */
 	void (*free)(struct device *dev, struct iommu_resv_region *region);
-};
-
-/* Table pages that are free once the IOTLB is synchronized; the driver's nodes. */
-struct iommu_pages_list {
-	struct list_head pages;
 };
 
 /* What unmap has removed and the hardware may still hold. start, end inclusive. */
@@ -591,7 +587,7 @@ static inline void iommu_iotlb_gather_init(struct iommu_iotlb_gather *gather)
 	gather->end = 0;
 	gather->pgsize = 0;
 	gather->queued = false;
-	INIT_LIST_HEAD(&gather->freelist.pages);
+	gather->freelist = IOMMU_PAGES_LIST_INIT;
 }
 
 static inline void iommu_flush_iotlb_all(struct iommu_domain *domain)
