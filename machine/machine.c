@@ -10,6 +10,8 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "machine/irq.h"
+#include "machine/mm.h"
 
 int machine_create(struct machine **out, u64 ram_size, u32 nr_functions, const char *cmdline)
 {
@@ -32,9 +34,24 @@ int machine_create(struct machine **out, u64 ram_size, u32 nr_functions, const c
 	ret = hw_create(&m->hw, ram_size, nr_functions);
 	if (ret)
 		goto err_cmdline;
+	ret = ram_alloc_create(m);
+	if (ret)
+		goto err_hw;
+	ret = prog_alloc_create(m);
+	if (ret)
+		goto err_ram;
+	ret = irq_core_create(m);
+	if (ret)
+		goto err_prog;
 	*out = m;
 	return 0;
 
+err_prog:
+	prog_alloc_destroy(m);
+err_ram:
+	ram_alloc_destroy(m);
+err_hw:
+	hw_detach(&m->hw);
 err_cmdline:
 	kfree(m->cmdline);
 err_free:
@@ -52,6 +69,9 @@ void machine_destroy(struct machine *m)
 	WARN_ON(!list_empty(&m->deferred));
 	WARN_ON(!xa_empty(&m->files));
 	xa_destroy(&m->files);
+	irq_core_destroy(m);
+	prog_alloc_destroy(m);
+	ram_alloc_destroy(m);
 	hw_detach(&m->hw);
 	kfree(m->cmdline);
 	mutex_destroy(&m->lock);
