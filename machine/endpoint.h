@@ -70,7 +70,7 @@ struct endpoint_model {
 
 static inline void *endpoint_state(const struct hw *hw, u32 fn)
 {
-	return hw_state_ptr(hw, hw->functions[fn].state, hw->functions[fn].state_size);
+	return hw_state_ptr(hw, hw->functions[fn].state);
 }
 
 /**

@@ -46,7 +46,7 @@ enum hw_backing {
 	HW_BACKING_NONE = 0,
 	HW_BACKING_PROGRAM, /* memory of the program mm at vaddr */
 	HW_BACKING_LOCAL,   /* machine RAM: vaddr is a physical address below ram_size */
-	HW_BACKING_SPLIT,   /* vaddr: index of the first of mm struct hw_piece */
+	HW_BACKING_SPLIT,   /* several struct hw_piece */
 };
 
 /*
@@ -60,8 +60,8 @@ struct hw_extent {
 	u16 mm;	     /* index into mms, for HW_BACKING_PROGRAM */
 	u32 first, last;
 	u64 vaddr;
-	u32 flags; /* HW_EXTENT_* */
-	u32 reserved;
+	u32 flags;     /* HW_EXTENT_* */
+	u32 nr_pieces; /* HW_BACKING_SPLIT: how many, from pieces[vaddr] on */
 };
 #define HW_EXTENT_WRITABLE 1
 
@@ -192,6 +192,7 @@ struct hw_header {
 /* The few words of the machine's own that change and belong to nobody. */
 struct hw_shared {
 	_Atomic u32 slots_high; /* slots from here on have never been used */
+	u32 membarrier;		/* whoever invalidates can call membarrier(2) */
 };
 
 struct hw;
@@ -243,7 +244,6 @@ struct hw {
 	struct hw_irq *irqs;
 	struct hw_lock *conn_locks;
 	struct hw_shared *shared;
-	struct translator_table *translators; /* machine/translate.c */
 	u64 states_next;		      /* hw_alloc_state(): first free byte */
 	/*
 	 * The program memory that this process can touch with plain loads and
@@ -259,17 +259,17 @@ struct hw {
 };
 
 /*
- * @offset into machine memory, as found in it: always inside the area for state,
- * with @size bytes after it, whatever a program wrote there. The area starts with
- * HW_SCRATCH bytes that nothing depends on; a bad offset leads there.
+ * State at @offset of machine memory, as found in it: whatever a program wrote there,
+ * the result and HW_STATE_MAX bytes behind it lie inside the area for state. The area
+ * starts with as many bytes that nothing depends on; a bad offset leads there.
  */
-#define HW_SCRATCH (1ULL << 20)
-static inline void *hw_state_ptr(const struct hw *hw, u64 offset, u64 size)
+#define HW_STATE_MAX (16ULL << 20)
+static inline void *hw_state_ptr(const struct hw *hw, u64 offset)
 {
 	const struct hw_header *hdr = hw->hdr;
 
-	if (unlikely(offset < hdr->states || offset & 63 || size > hdr->states_size ||
-		     offset - hdr->states > hdr->states_size - size))
+	if (unlikely(offset < hdr->states || offset & 63 ||
+		     offset - hdr->states > hdr->states_size - HW_STATE_MAX))
 		offset = hdr->states;
 	return hw->base + offset;
 }

@@ -14,7 +14,7 @@
 struct machine;
 struct mm;
 struct pin_tree;
-struct pin_place;
+struct pin_places;
 
 /* What the server does for an mm (a test double in unit tests). */
 struct mm_ops {
@@ -55,7 +55,7 @@ struct pin {
 	phys_addr_t phys; /* of va */
 	bool writable, special; /* special: a BAR, not in the program window */
 	struct list_head node;
-	struct pin_place *place; /* machine/pin.c: where its memory is now */
+	struct pin_places *places; /* machine/pin.c: where its memory is now */
 };
 
 /**

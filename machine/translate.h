@@ -48,21 +48,21 @@ struct tlb_context {
 
 struct translator {
 	struct hw_slot *slot;
-	struct hw *hw; /* NULL: wiped in a forked child */
-	u64 count;     /* the next value of slot->active */
-	u32 pid, tid;
-	u32 index;
-	u32 depth;     /* nested enters */
-	bool fence;    /* membarrier is not to be had */
+	struct hw *hw;	   /* NULL: of no machine, or wiped in a forked child */
+	u64 count;	   /* the next value of slot->active */
+	_Atomic u32 tid;   /* its thread; 0: free for any */
+	u32 depth;	   /* nested enters */
+	bool fence;	   /* membarrier is not to be had */
 	struct tlb_context contexts[TLB_CONTEXTS];
 	struct tlb_context irqs[TLB_IRQ_ENTRIES];
 	struct tlb_entry small[TLB_SMALL_ENTRIES];
 	struct tlb_entry large[TLB_LARGE_ENTRIES];
 };
 
-/* For hw_create() and hw_attach(): 0 or -ENOMEM. */
-int __must_check translators_init(struct hw *hw);
-void translators_exit(struct hw *hw);
+/* For hw.c: can this process make others' fences; this process starts, stops to translate. */
+bool membarrier_usable(void);
+void translators_register(struct hw *hw);
+void translators_forget(struct hw *hw);
 
 /* The calling thread's translator, made on first use; NULL: no slot is left. */
 struct translator *translator_get_slow(struct hw *hw);
@@ -75,7 +75,8 @@ static inline struct translator *translator_enter(struct hw *hw)
 	struct translator *x = translator_self;
 
 	if (unlikely(!x || x->hw != hw ||
-		     atomic_load_explicit(&x->slot->tid, memory_order_relaxed) != x->tid)) {
+		     atomic_load_explicit(&x->slot->tid, memory_order_relaxed) !=
+			     atomic_load_explicit(&x->tid, memory_order_relaxed))) {
 		x = translator_get_slow(hw);
 		if (!x)
 			return NULL;
