@@ -61,7 +61,8 @@ struct endpoint_model {
 	u64 (*mmio_read)(struct hw *hw, u32 fn, unsigned bar, u64 off, unsigned size);
 	void (*mmio_write)(struct hw *hw, u32 fn, unsigned bar, u64 off, u64 val, unsigned size);
 	/*
-	 * Do up to @budget bytes of pending work. Return: true if more is pending.
+	 * Do up to @budget bytes of pending work, none if it is 0. Return: true if more
+	 * is pending.
 	 * Called with the lock held from the access that started it, then from
 	 * the engine thread.
 	 */

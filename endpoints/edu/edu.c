@@ -154,6 +154,8 @@ static bool edu_work(struct hw *hw, u32 fn, size_t budget)
 	struct edu_state *edu = endpoint_state(hw, fn);
 	u64 cmd = edu->dma_cmd;
 
+	if (!budget)
+		return (edu->status & STATUS_COMPUTING) || (cmd & CMD_RUN);
 	if (edu->status & STATUS_COMPUTING) {
 		edu->factorial = factorial(edu->factorial);
 		edu->status &= ~STATUS_COMPUTING;

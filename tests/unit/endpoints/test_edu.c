@@ -97,7 +97,10 @@ static void edu_factorial_async_ignores_writes_while_computing(void **state)
 	double_store(d, 8, 5, 4);
 	assert_int_equal(double_read(d, 0x20, 4), 1);
 	double_store(d, 8, 6, 4);
-	double_work(d, 4096);
+	assert_true(double_work(d, 0));
+	assert_int_equal(double_read(d, 0x20, 4), 1);
+	assert_false(double_work(d, 4096));
+	assert_false(double_work(d, 0));
 	assert_int_equal(double_read(d, 8, 4), 120);
 	assert_int_equal(double_read(d, 0x20, 4), 0);
 }
@@ -223,6 +226,7 @@ static void edu_dma_registers_are_locked_while_running(void **state)
 	double_store(d, 0x90, 32, 4);
 	assert_int_equal(double_read(d, 0x90, 4), 16);
 	double_store(d, 0x98, 1, 4);
+	assert_true(double_work(d, 0));
 	assert_int_equal(double_read(d, 0x98, 4), 5);
 	double_work(d, 4096);
 	assert_int_equal(double_read(d, 0x98, 4), 4);

@@ -392,6 +392,7 @@ static void ioat_suspend_keeps_the_rest_for_resume(void **state)
 
 	put(d, 0, DESC_OP_COPY, DST, SRC, 0x10000);
 	double_store(d, IOAT_DMACOUNT, 1, 2);
+	assert_true(double_work(d, 0));
 	assert_true(double_work(d, 0x1000));
 	double_store(d, IOAT_CHANCMD, CHANCMD_SUSPEND, 1);
 	assert_int_equal(chansts(d), IOAT_SUSPENDED);
