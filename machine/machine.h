@@ -30,6 +30,7 @@ struct machine {
 	struct ram_alloc *ram_alloc;	  /* machine/ram.c */
 	struct prog_alloc *prog_alloc;	  /* machine/pin.c */
 	struct irq_core *irq;		  /* machine/irq.c */
+	struct mm *self_mm; /* the server's own memory, reachable by devices; may be NULL */
 	struct xarray files;		  /* machine/file.c: open files; lock */
 	struct iommu_core *iommu;	  /* iommu/ */
 	/* Set by iommu_core_create(); for device_dma_configure() and _cleanup(). */
