@@ -315,7 +315,23 @@ static int model_reserve(struct model *model, int t, int iova, int n)
 	return 0;
 }
 
-/* Two pages of IOVA that map one page of memory must have one physical page. */
+/* The program's address that is pinned at a physical address, 0: none. */
+static u64 pinned_va(struct fixture *f, phys_addr_t phys)
+{
+	struct pin *pin;
+
+	list_for_each_entry(pin, &f->mm.pins, node) {
+		if (phys >= pin->phys && phys < pin->phys + pin->len)
+			return pin->va + (phys - pin->phys);
+	}
+	return 0;
+}
+
+static u64 page_va(int page)
+{
+	return VA_BASE + (u64)page * PAGE_SIZE;
+}
+
 static void compare(struct fixture *f, const struct model *model)
 {
 	for (int t = 0; t < NR_TABLES; t++) {
@@ -330,6 +346,7 @@ static void compare(struct fixture *f, const struct model *model)
 				assert_int_equal(dom->phys[i] != 0, want);
 				if (!want)
 					continue;
+				assert_int_equal(pinned_va(f, dom->phys[i]), page_va(tab->mem[i]));
 				assert_int_equal(!!(dom->prot[i] & IOMMU_WRITE), tab->writable[i]);
 			}
 		}
@@ -338,11 +355,6 @@ static void compare(struct fixture *f, const struct model *model)
 	}
 	if (!f->iopt[0].nr_domains && !f->iopt[1].nr_domains)
 		assert_true(list_empty(&f->mm.pins));
-}
-
-static u64 page_va(int page)
-{
-	return VA_BASE + (u64)page * PAGE_SIZE;
 }
 
 static int do_map(struct fixture *f, int t, int iova, int mem, int n, bool write)
