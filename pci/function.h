@@ -6,8 +6,9 @@
  * the only one to write configuration space. Nothing here knows the kernel's side
  * (pci/pci.h); firmware.c does what a PC's firmware does before the kernel starts.
  *
- * Locks: all of it is built before pci_host_scan(); afterwards presence and
- * registers change under pci_hardware.lock.
+ * Locks: all of it is built before pci_host_scan(). Afterwards pci_hardware.lock
+ * makes a write of registers one step; it is not held while the write takes effect
+ * (decoding, resets, messages), since that may call into drivers.
  */
 #ifndef MOAT_PCI_FUNCTION_H
 #define MOAT_PCI_FUNCTION_H
@@ -63,6 +64,7 @@ struct pci_function_desc {
 	bool hotplug;		  /* root and downstream ports: slot is hot-pluggable */
 	bool integrated;	  /* PCI Express: root complex integrated endpoint */
 	bool no_mmap, async;	  /* HW_FN_* */
+	bool scratch;		  /* registers from 0x40 on that no capability has keep writes */
 	bool absent;		  /* the slot is empty until pci_hw_plug() */
 	u16 slot_number;	  /* ports: physical slot number, 0: none */
 	u8 bus_first, bus_last;	  /* bridges: fixed secondary and subordinate; 0: assigned */
@@ -86,6 +88,7 @@ struct pci_function {
 	u8 *wmask; /* bits that software can write */
 	u8 *w1c;   /* bits that a one clears */
 	u8 *sticky; /* bits that a function-level reset leaves alone */
+	char *driver; /* desc.driver, copied */
 	u16 cfg_size;
 };
 
@@ -109,7 +112,6 @@ struct pci_hardware {
 	struct pci_function **by_index; /* nr_functions entries, by hw_function */
 	u32 nr_functions; /* used */
 	u32 max_functions;
-	u16 *bdf_sorted_segment; /* unused slots are 0xffff */
 };
 
 /* Who describes a machine calls these, in this order, and pci_firmware_assign() last. */

@@ -81,7 +81,7 @@ struct pci_dev {
 	struct list_head bus_list; /* pci_bus.devices, in the order found; host->lock */
 	struct list_head host_node; /* pci_host.devices, in order of arrival; host->lock */
 	struct pci_host *host;
-	struct pci_bus *bus;	     /* the bus it is on */
+	struct pci_bus *bus;	     /* the bus it is on; holds a reference */
 	struct pci_bus *subordinate; /* the bus behind it (bridges) */
 	u8 devfn;
 	u16 vendor, device;
@@ -96,7 +96,7 @@ struct pci_dev {
 	u8 pcie_cap, pm_cap, msi_cap, msix_cap, af_cap;
 	u16 acs_cap, ari_cap, sriov_cap, ats_cap, pri_cap, pasid_cap;
 	u16 pcie_flags_reg;
-	u16 acs_capabilities;
+	u16 acs_capabilities, acs_firmware; /* ACS control as found */
 	u32 dev_flags;
 	bool multifunction, is_virtfn, is_physfn, untrusted, external_facing;
 	bool is_hotplug_bridge, no_msi, broken_intx_masking, match_driver;
@@ -110,7 +110,8 @@ struct pci_dev {
 	u8 current_state; /* 0 to 3: D0 to D3hot */
 	int enable_cnt;
 	struct pci_resource resource[PCI_NUM_RESOURCES];
-	u8 *saved_config; /* pci_save_state(); cfg_size bytes */
+	u8 *saved_config; /* pci_save_state(); HW_CONFIG_SIZE bytes */
+	struct pci_msi_state *msi; /* what is programmed; NULL: neither MSI nor MSI-X is on */
 	struct pci_driver *driver;
 	void *sysfs; /* the server's */
 };
@@ -133,6 +134,7 @@ struct pci_bus {
 	struct list_head devices;    /* pci_dev.bus_list; host->lock */
 	u16 domain;		     /* segment */
 	u8 number, busn_last;
+	struct refcount ref;
 	struct device *bridge; /* root bus: "pciDDDD:BB", the parent of its devices */
 };
 
@@ -155,8 +157,10 @@ struct pci_host {
 	struct list_head devices;    /* pci_dev.host_node */
 	struct pci_hardware *hardware; /* pci/function.h; NULL: a dump */
 	void *ops_data;
+	struct builtin_drivers *builtin;
 	bool drivers_started; /* pci_bus_add_devices() has run: new devices are bound at once */
-	bool acs_enabled;     /* the kernel switches ACS on at scan (an IOMMU is in use) */
+	bool acs_requested;   /* pci_request_acs() */
+	bool amd_iommu;	      /* firmware describes AMD IOMMUs (an IVRS table) */
 	const char *disable_acs_redir, *config_acs; /* pci=...; NULL: not given */
 };
 
@@ -370,6 +374,12 @@ void pci_add_dma_alias(struct pci_dev *pdev, u8 devfn_from, unsigned nr_devfns);
 u16 pci_requester_id(struct pci_dev *pdev);
 /* What protects a device from its peers: drivers/pci/pci.c, quirks by table. */
 bool pci_acs_enabled(struct pci_dev *pdev, u16 acs_flags);
+/*
+ * Whoever starts IOMMUs asks for ACS first: it is switched on in all devices there
+ * are and will be, as pci=disable_acs_redir= and pci=config_acs= modify it. false
+ * takes that back (no IOMMU started after all).
+ */
+void pci_request_acs(struct pci_host *host, bool on);
 bool pci_acs_path_enabled(struct pci_dev *start, struct pci_dev *end, u16 acs_flags);
 
 /* ---- drivers (pci/driver.c, pci/dynid.c) ---- */
