@@ -210,6 +210,7 @@ enum vtd_fault_reason {
 	VTD_FR_IR_COMPAT_BLOCKED = 0x25,
 	VTD_FR_IR_SID = 0x26,
 	VTD_FR_RTA_ABORT = 0x30, /* RTADDR.TTM is abort-dma or reserved: blocked */
+	VTD_FR_TTM_PASID = 0x31, /* a request with PASID in legacy mode */
 };
 
 /* IQT, IQH, IQA (11.4.9). Offsets in bytes; a legacy descriptor has 16. */
