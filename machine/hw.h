@@ -147,7 +147,7 @@ struct hw_function {
 	u64 msix;		/* offset of the MSI-X table and PBA, 0: none (endpoint_msix_alloc()) */
 	u32 msix_vectors;
 	u32 reserved;
-	u8 config[HW_CONFIG_SIZE];
+	u8 config[HW_CONFIG_SIZE] __aligned(8);
 };
 #define HW_FN_ASYNC	BIT(0) /* work always runs on an engine thread */
 #define HW_FN_NO_MMAP	BIT(1)

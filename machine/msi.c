@@ -53,6 +53,12 @@ static u32 config32(const struct hw_function *f, unsigned off)
 	return v;
 }
 
+/* Capabilities are aligned to double words, and so are their registers. */
+static u32 *config_word(struct hw_function *f, unsigned off)
+{
+	return (u32 *)(void *)f->config + off / 4;
+}
+
 /* Offset of capability @id, with at least @size bytes behind it; 0: none. */
 static unsigned find_cap(const struct hw_function *f, u8 id, unsigned size)
 {
@@ -119,7 +125,7 @@ static void msi_fire(struct hw *hw, u32 fn, const struct msi_cap *cap, unsigned 
 
 	vec &= count - 1;
 	if (cap->pending_off && (cap->mask >> vec & 1)) {
-		__atomic_fetch_or((u32 *)&hw->functions[fn].config[cap->pending_off], 1U << vec,
+		__atomic_fetch_or(config_word(&hw->functions[fn], cap->pending_off), 1U << vec,
 				  __ATOMIC_RELAXED);
 		return;
 	}
@@ -199,7 +205,7 @@ static void msi_flush(struct hw *hw, u32 fn)
 
 	if (!msi_read(f, &cap) || !(cap.control & MSI_CTRL_ENABLE) || !cap.pending_off)
 		return;
-	pending = (u32 *)&f->config[cap.pending_off];
+	pending = config_word(f, cap.pending_off);
 	ready = __atomic_load_n(pending, __ATOMIC_RELAXED) & ~cap.mask;
 	for (unsigned vec = 0; ready; vec++, ready >>= 1) {
 		if (!(ready & 1))

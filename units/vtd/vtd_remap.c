@@ -56,7 +56,7 @@ int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 da
 	struct vtd_state *st = vtd_state(hw, unit);
 	u32 gsts = atomic_load_explicit(&st->gsts, memory_order_relaxed);
 	u32 index, unit_index = vtd_unit_index(hw, unit);
-	struct translator *x = translator_self;
+	struct translator *x = translator_self; /* entered by the caller */
 	struct tlb_context *c;
 	u64 irt, gen, lo, hi;
 	const u64 *p;

@@ -293,7 +293,7 @@ int vtd_translate(struct hw *hw, struct hw_unit *unit, struct translator *x,
 	iova_t iova = req->iova;
 	struct tlb_entry *e;
 	struct refusal r;
-	u64 a, b, stamp;
+	u64 a = 0, b = 0, stamp;
 	u16 did;
 
 	if (unlikely(!(atomic_load_explicit(&st->gsts, memory_order_relaxed) & VTD_GSTS_TES))) {
