@@ -116,7 +116,7 @@ int dispatch_note(struct conn *c, struct process *proc, struct wire_packet *pkt)
 {
 	const struct wire_request *req = &pkt->req;
 	struct server *s = c->server;
-	int ret;
+	int ret = 0;
 
 	switch (req->op) {
 	case WIRE_NOTE_IRQ:
@@ -149,8 +149,6 @@ int dispatch_note(struct conn *c, struct process *proc, struct wire_packet *pkt)
 	default:
 		return -EPROTO;
 	}
-	if (req->op == WIRE_NOTE_FAULT && ret)
-		return ret;
 	loop_run_queued(s->loop);
-	return 0;
+	return ret;
 }

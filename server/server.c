@@ -117,6 +117,10 @@ int server_create(struct machine *m, struct server **out)
 	err = listen_on(s);
 	if (err)
 		goto err_free;
+	/* Where a program's mount namespace keeps what it builds (cli/namespace.c). */
+	s->view = kasprintf("%s/view", s->dir);
+	if (!s->view || mkdir(s->view, 0755) < 0)
+		goto err_free;
 	err = sysfs_create(m, s->dir, &s->sysfs);
 	if (err)
 		goto err_free;
@@ -148,6 +152,8 @@ void server_destroy(struct server *s)
 		close(s->listen_fd);
 	if (s->socket)
 		unlink(s->socket);
+	if (s->view)
+		rmdir(s->view);
 	if (s->dir)
 		rmdir(s->dir);
 	while (!list_empty(&s->free_calls)) {
@@ -163,6 +169,7 @@ void server_destroy(struct server *s)
 	host_exit(s);
 	free(s->buf);
 	kfree(s->socket);
+	kfree(s->view);
 	kfree(s->dir);
 	kfree(s);
 }

@@ -25,7 +25,7 @@ struct server {
 	struct report *report; /* NULL: none */
 	struct sysfs *sysfs;
 	char *dir;     /* private; holds sys/, dev/ and the socket */
-	char *socket;
+	char *socket, *view;
 	int listen_fd;
 	struct watch *listen_watch;
 	u32 owner_uid; /* the machine's root */
