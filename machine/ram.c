@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/bitmap.h"
+#include "base/fault_inject.h"
 #include "base/mutex.h"
 #include "machine/dma.h"
 #include "machine/machine.h"
@@ -159,7 +160,7 @@ int ram_alloc_pages(struct machine *m, unsigned order, phys_addr_t *out)
 	bool dirty;
 	u32 page;
 
-	if (order > RAM_MAX_ORDER)
+	if (order > RAM_MAX_ORDER || should_fail("ram_alloc_pages"))
 		return -ENOMEM;
 	mutex_lock(&r->lock);
 	if (!order && r->stack_n) {
