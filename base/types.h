@@ -61,18 +61,18 @@ typedef u64 phys_addr_t;
 #define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a)-1)) == 0)
 #define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
 
-#define min(a, b)                                                                        \
+/* Each evaluates its arguments once; names are unique so that they nest. */
+#define TYPES_PASTE2(a, b) a##b
+#define TYPES_PASTE(a, b)  TYPES_PASTE2(a, b)
+#define PICK_ONCE(a, op, b, id)                                                          \
 	({                                                                               \
-		__typeof__(a) _min_a = (a);                                              \
-		__typeof__(b) _min_b = (b);                                              \
-		_min_a < _min_b ? _min_a : _min_b;                                       \
+		__typeof__(a) TYPES_PASTE(_a, id) = (a);                                 \
+		__typeof__(b) TYPES_PASTE(_b, id) = (b);                                 \
+		TYPES_PASTE(_a, id) op TYPES_PASTE(_b, id) ? TYPES_PASTE(_a, id)         \
+							   : TYPES_PASTE(_b, id);        \
 	})
-#define max(a, b)                                                                        \
-	({                                                                               \
-		__typeof__(a) _max_a = (a);                                              \
-		__typeof__(b) _max_b = (b);                                              \
-		_max_a > _max_b ? _max_a : _max_b;                                       \
-	})
+#define min(a, b) PICK_ONCE(a, <, b, __COUNTER__)
+#define max(a, b) PICK_ONCE(a, >, b, __COUNTER__)
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
 
