@@ -60,7 +60,7 @@ struct of_machine_config {
  * of_machine_open - read and check a machine file.
  * @path: a .dts or .dtb file; for messages only when @data is given
  * @data: a blob in memory, or NULL to read @path
- * @error: on failure all defects, a line each, newline-terminated (free() it)
+ * @error: on failure all defects, a line each, newline-terminated, or NULL (free() it)
  *
  * Return: 0; -EINVAL: defects, in *@error; -ENOENT and what open(2) says; -ENOMEM.
  */
