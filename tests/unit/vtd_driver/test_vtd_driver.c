@@ -665,6 +665,54 @@ static void vtd_kdump_devices_stay_on_old_tables_until_attached(void **state)
 	demolish();
 }
 
+static void vtd_kdump_first_mapping_attaches_the_default_domain(void **state)
+{
+	struct iommu_domain *domain;
+	struct iommu_group *group;
+	phys_addr_t leaf;
+	u64 value;
+
+	build("elfcorehdr=0x1000", NULL);
+	old_tables(&leaf);
+	assert_int_equal(vtd_driver_register(fx.m, 0, NULL), 0);
+	assert_int_equal(dma_in(0, 0x5000, &value), 0);
+	group = iommu_group_get(&fx.dev[0]->dev);
+	domain = iommu_group_default_domain(group);
+	/* The DMA API maps: from now on it is the new kernel's tables. */
+	assert_int_equal(iommu_deferred_attach(&fx.dev[0]->dev, domain), 0);
+	assert_int_equal(dma_in(0, 0x5000, &value), -EFAULT);
+	assert_int_equal(iommu_map(domain, 0x5000, leaf, SZ_4K, IOMMU_READ), 0);
+	assert_int_equal(dma_in(0, 0x5000, &value), 0);
+	assert_int_equal(iommu_unmap(domain, 0x5000, SZ_4K), SZ_4K);
+	iommu_group_put(group);
+	demolish();
+}
+
+static void vtd_caching_mode_absent_entries_are_invalidated(void **state)
+{
+	struct vtd_unit_config config = { .caching_mode = true };
+	struct iommu_group *group;
+	struct iommu_domain *domain;
+	phys_addr_t phys;
+	u64 value;
+
+	start("", &config);
+	group = iommu_group_get(&fx.dev[0]->dev);
+	assert_int_equal(iommu_group_claim_dma_owner(group, &fx), 0);
+	assert_int_equal(dma_in(0, 0, &value), -EFAULT);
+	domain = iommu_paging_domain_alloc(&fx.dev[0]->dev);
+	assert_false(IS_ERR(domain));
+	assert_int_equal(iommu_attach_group(domain, group), 0);
+	assert_int_equal(dma_in(0, 0, &value), -EFAULT);
+	phys = page();
+	assert_int_equal(iommu_map(domain, 0, phys, SZ_4K, IOMMU_READ), 0);
+	assert_int_equal(dma_in(0, 0, &value), 0);
+	iommu_group_put(group);
+	disown(0, domain);
+	ram_free_pages(fx.m, phys, 0);
+	demolish();
+}
+
 static void vtd_translation_left_on_without_kdump_is_replaced(void **state)
 {
 	phys_addr_t leaf;
@@ -783,6 +831,8 @@ int main(void)
 		cmocka_unit_test(vtd_off_by_command_line_enodev),
 		cmocka_unit_test(vtd_command_line_sets_page_sizes_and_strictness),
 		cmocka_unit_test(vtd_kdump_devices_stay_on_old_tables_until_attached),
+		cmocka_unit_test(vtd_kdump_first_mapping_attaches_the_default_domain),
+		cmocka_unit_test(vtd_caching_mode_absent_entries_are_invalidated),
 		cmocka_unit_test(vtd_translation_left_on_without_kdump_is_replaced),
 		cmocka_unit_test(vtd_start_without_memory_leaves_nothing),
 		cmocka_unit_test(vtd_attach_without_memory_keeps_the_old_domain),
