@@ -199,7 +199,7 @@ int pci_msix_enable(struct pci_dev *pdev, const struct msix_entry *entries, unsi
 	struct pci_msi_state *s;
 	int ret = 0;
 
-	if (!nvec || nvec > count || pdev->msi_enabled || pdev->msix_enabled)
+	if (!count || nvec > count || pdev->msi_enabled || pdev->msix_enabled)
 		return -EINVAL;
 	s = kzalloc(sizeof(*s) + count * sizeof(s->entry[0]));
 	if (!s)

@@ -331,7 +331,7 @@ unsigned pci_msix_vec_count(struct pci_dev *pdev);
  */
 int __must_check pci_msi_enable(struct pci_dev *pdev, unsigned nvec, const u32 *irqs);
 void pci_msi_disable(struct pci_dev *pdev);
-/* All entries not named stay masked. pci_msix_set/clear change one entry while enabled. */
+/* All entries not named (all, with @nvec 0) stay masked. pci_msix_set/clear change one entry while enabled. */
 int __must_check pci_msix_enable(struct pci_dev *pdev, const struct msix_entry *entries,
 				 unsigned nvec);
 int __must_check pci_msix_set(struct pci_dev *pdev, u16 entry, u32 irq);
