@@ -30,7 +30,7 @@ static const char *const shared[] = { "/sys", "/sys/bus", "/sys/class", "/sys/de
 
 struct view {
 	const char *root; /* of our tree */
-	char stage[PATH_LEN]; /* a tmpfs of this namespace */
+	char stage[PATH_LEN]; /* a tmpfs of this namespace, where directories are built */
 	unsigned next;
 };
 
@@ -214,12 +214,14 @@ static int overlay(struct view *v, const char *path, const char *at, bool fresh)
 		return for_each_ours(v, path, place_ours, at, false);
 	if (snprintf(stage, sizeof(stage), "%s/%u", v->stage, v->next++) >= (int)sizeof(stage))
 		return -ENAMETOOLONG;
-	if (mkdir(stage, 0755) < 0)
+	if (mkdir(stage, 0755) < 0 || mount("moat", stage, "tmpfs", 0, "mode=0755") < 0)
 		return -errno;
 	err = carry_over_dir(v, path, stage);
 	if (!err)
 		err = for_each_ours(v, path, place_ours, stage, true);
-	return err ? err : bind(stage, at);
+	if (!err && mount(stage, at, NULL, MS_MOVE, NULL) < 0)
+		err = -errno;
+	return err;
 }
 
 int namespace_enter(const char *root)
