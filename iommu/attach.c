@@ -40,9 +40,12 @@ int iommu_device_set_domain(struct iommu_group *group, struct device *dev,
 
 	/*
 	 * Firmware's mappings must hold at all times, so the device can neither be
-	 * blocked nor, through the owner's first step, be given to user space.
+	 * blocked nor, through the owner's first step, be given to user space. Where
+	 * there is no way but to block it (it joined a group that was attached to its
+	 * owner's domain, which is now going away) blocked it is; Linux would leave it
+	 * attached to a domain that may be freed.
 	 */
-	if (dev->iommu->require_direct &&
+	if (dev->iommu->require_direct && !(flags & IOMMU_SET_DOMAIN_MUST_SUCCEED) &&
 	    (new_domain->type == IOMMU_DOMAIN_BLOCKED ||
 	     new_domain == group->blocking_domain)) {
 		pr_warn("%s: Firmware has requested this device have a 1:1 IOMMU mapping, rejecting configuring the device without a 1:1 mapping. Contact your platform vendor.",
