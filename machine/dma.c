@@ -66,6 +66,8 @@ static void access_init(struct access *a, struct hw *hw, u32 fn, u8 access, u64 
 	a->hw = hw;
 	a->fn = fn;
 	a->ops = f->unit < 0 ? NULL : unit_ops_of(hw, f->unit);
+	if (a->ops && !a->ops->translate)
+		a->ops = NULL;
 	a->unit = a->ops ? &hw->units[f->unit] : NULL;
 	a->req.sid = f->requester_id;
 	a->req.access = access;
@@ -134,16 +136,17 @@ static bool locate(struct access *a, struct translator *x, iova_t iova, u64 *len
 	}
 	if (a->ops) {
 		a->req.iova = iova;
-		t.len = 1;
-		if (unlikely(!a->ops->translate)) {
-			t = (struct dma_translation){ .phys = iova, .len = *len };
-		} else {
+		a->req.len = *len;
+		if (unlikely(a->ops->translate(a->hw, a->unit, x, &a->req, &t, &fault))) {
+			u8 class = fault.class;
+			u16 reason = fault.reason;
+
 			fault_init(a, iova, &fault);
-			if (unlikely(a->ops->translate(a->hw, a->unit, x, &a->req, &t, &fault))) {
-				refuse(a, &fault);
-				*len = min(*len, page_left);
-				return false;
-			}
+			fault.class = class;
+			fault.reason = reason;
+			refuse(a, &fault);
+			*len = min(*len, page_left);
+			return false;
 		}
 		*len = min(*len, t.len);
 	} else {

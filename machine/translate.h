@@ -24,26 +24,28 @@
 
 #define TLB_SMALL_ENTRIES 1024 /* of 4 KiB */
 #define TLB_LARGE_ENTRIES 256  /* of 2 MiB */
-#define TLB_CONTEXTS	  64
+#define TLB_CONTEXTS	  64 /* a power of two, like the others */
 #define TLB_IRQ_ENTRIES	  64
 
 /* What a unit remembers of a translation; key 0 is an empty entry. */
 struct tlb_entry {
-	u64 page;   /* iova >> 12, or >> 21 among the large ones */
-	u64 stamp;  /* the unit's generations when it was made */
-	u64 phys;   /* of the page's first byte */
-	u32 key;    /* the unit's: which unit and domain */
-	u16 reason; /* with access 0: why the unit refused */
-	u8 access;  /* DMA_READ | DMA_WRITE */
-	u8 lg2;	    /* the mapping's real size */
+	u64 page;  /* iova >> 12, or >> 21 among the large ones */
+	u64 stamp; /* the unit's generations when it was made */
+	u64 phys;  /* of the page's first byte */
+	u32 key;   /* the unit's: which unit and domain */
+	u16 run;   /* pages from here on that continue alike; 0: nobody looked */
+	u8 reason; /* with access 0: why the unit refused */
+	u8 access; /* DMA_READ | DMA_WRITE */
 };
 
 /* What a unit remembers of a source id (or of an interrupt). */
 struct tlb_context {
-	u32 key;   /* 0: empty */
-	u32 stamp32;
+	const void *owner; /* the unit; NULL: empty */
+	u32 id;
+	u32 key; /* for tlb_entry.key */
 	u64 stamp;
-	u64 a, b;  /* the unit's */
+	u64 a, b;    /* the unit's */
+	void *state; /* of the unit */
 };
 
 struct translator {

@@ -32,6 +32,7 @@ struct dma_request {
 	u8 access; /* DMA_READ or DMA_WRITE */
 	u32 pasid; /* NO_PASID: none */
 	iova_t iova;
+	u64 len; /* a hint: how many bytes from there are wanted; 0: no idea */
 };
 
 struct dma_translation {

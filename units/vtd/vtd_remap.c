@@ -8,8 +8,6 @@
  */
 #include "units/vtd/vtd_state.h"
 
-#define KEY(index, entry) (0x80000000U | (u32)(index) << 16 | (entry))
-
 static int refuse(struct hw *hw, struct hw_unit *unit, u16 sid, u32 index, u16 reason, bool fpd,
 		  struct dma_fault *fault)
 {
@@ -55,7 +53,7 @@ int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 da
 {
 	struct vtd_state *st = vtd_state(hw, unit);
 	u32 gsts = atomic_load_explicit(&st->gsts, memory_order_relaxed);
-	u32 index, unit_index = vtd_unit_index(hw, unit);
+	u32 index;
 	struct translator *x = translator_self; /* entered by the caller */
 	struct tlb_context *c;
 	u64 irt, gen, lo, hi;
@@ -81,7 +79,7 @@ int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 da
 
 	gen = atomic_load_explicit(&st->iec_gen, memory_order_acquire);
 	c = &x->irqs[index % TLB_IRQ_ENTRIES];
-	if (c->key == KEY(unit_index, index) && c->stamp == gen) {
+	if (c->owner == unit && c->id == index && c->stamp == gen) {
 		lo = c->a;
 		hi = c->b;
 	} else {
@@ -94,7 +92,7 @@ int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 da
 		if (reason)
 			return refuse(hw, unit, sid, index, reason, lo & VTD_IRTE_FPD, fault);
 		*c = (struct tlb_context){
-			.key = KEY(unit_index, index), .stamp = gen, .a = lo, .b = hi
+			.owner = unit, .id = index, .stamp = gen, .a = lo, .b = hi
 		};
 	}
 	if (!source_allowed(hi, sid))

@@ -102,18 +102,23 @@ static int context_fetch(const struct hw *hw, const struct vtd_state *st, u16 si
 	return 0;
 }
 
+static inline struct tlb_context *context_slot(struct translator *x, u16 sid)
+{
+	return &x->contexts[(sid ^ sid >> 6) % TLB_CONTEXTS];
+}
+
 /* The context of @sid, from the cache where it is valid. */
-static inline int context_get(const struct hw *hw, const struct vtd_state *st, u32 index,
-			      struct translator *x, u16 sid, u64 *a, u64 *b, struct refusal *r)
+static int context_get(const struct hw *hw, const struct hw_unit *unit, struct vtd_state *st,
+		       struct translator *x, u16 sid, u64 *a, u64 *b, struct refusal *r)
 {
 	u64 gen = atomic_load_explicit(&st->context_gen, memory_order_acquire);
-	struct tlb_context *c = &x->contexts[(sid ^ sid >> 6) % TLB_CONTEXTS];
+	struct tlb_context *c = context_slot(x, sid);
 	int ret;
 
-	if (likely(c->key == KEY(index, sid) && c->stamp == gen)) {
+	if (c->owner == unit && c->id == sid && c->stamp == gen) {
 		*a = c->a;
 		*b = c->b;
-		if (unlikely(CTX_REASON(c->a)))
+		if (CTX_REASON(c->a))
 			return refuse(r, CTX_REASON(c->a), FAULT_BLOCKED, c->a & CTX_FPD);
 		return 0;
 	}
@@ -125,10 +130,16 @@ static inline int context_get(const struct hw *hw, const struct vtd_state *st, u
 			return ret;
 		*a = (u64)r->reason << 32 | (r->suppress ? CTX_FPD : 0);
 	}
-	c->key = KEY(index, sid);
-	c->stamp = gen;
-	c->a = *a;
-	c->b = *b;
+	*c = (struct tlb_context){
+		.owner = unit,
+		.id = sid,
+		/* Only a context with tables finds anything in the TLB. */
+		.key = ret || (*a & CTX_PT) ? 0 : KEY(vtd_unit_index(hw, unit), CTX_DID(*a)),
+		.stamp = gen,
+		.a = *a,
+		.b = *b,
+		.state = st,
+	};
 	return ret;
 }
 
@@ -154,6 +165,7 @@ struct leaf {
 	u64 phys; /* of the page */
 	unsigned lg2;
 	u8 access;
+	const u64 *pte;
 };
 
 /* 3.7: walk @levels levels from @table. Permissions are the AND of those on the way. */
@@ -191,6 +203,7 @@ static int walk(const struct hw *hw, const struct vtd_state *st, u64 table, unsi
 		table = pte & VTD_SS_ADDR;
 		if (leaf) {
 			out->phys = table;
+			out->pte = p;
 			out->lg2 = shift;
 			out->access = (may & VTD_SS_R ? DMA_READ : 0) |
 				      (may & VTD_SS_W ? DMA_WRITE : 0);
@@ -202,17 +215,34 @@ static int walk(const struct hw *hw, const struct vtd_state *st, u64 table, unsi
 
 static inline struct tlb_entry *small_entry(struct translator *x, u16 did, u64 page)
 {
-	return &x->small[(page ^ (u64)did * 37) % TLB_SMALL_ENTRIES];
+	return &x->small[(page ^ did << 5) % TLB_SMALL_ENTRIES];
 }
 
 static inline struct tlb_entry *large_entry(struct translator *x, u16 did, u64 page)
 {
-	return &x->large[(page ^ (u64)did * 37) % TLB_LARGE_ENTRIES];
+	return &x->large[(page ^ did << 3) % TLB_LARGE_ENTRIES];
+}
+
+/*
+ * How many entries from that of @iova on, in the same table, map pages that follow each
+ * other in the same way; no more than cover @len bytes.
+ */
+static u16 run_length(const struct leaf *leaf, iova_t iova, u64 len)
+{
+	u64 left = 512 - (iova >> PAGE_SHIFT & 511), n;
+	u64 want = __atomic_load_n(leaf->pte, __ATOMIC_RELAXED), max;
+
+	max = (iova & (PAGE_SIZE - 1)) + min(len, SZ_2M) + PAGE_SIZE - 1;
+	max = min(max >> PAGE_SHIFT, left);
+	for (n = 1; n < max; n++)
+		if (__atomic_load_n(leaf->pte + n, __ATOMIC_RELAXED) != (want += PAGE_SIZE))
+			break;
+	return n;
 }
 
 /* Remember @leaf for @iova; one that covers 2 MiB or more by that much. */
 static void tlb_fill(struct translator *x, u32 key, u64 stamp, u16 did, iova_t iova,
-		     const struct leaf *leaf)
+		     const struct leaf *leaf, u16 run)
 {
 	unsigned shift = leaf->lg2 >= 21 ? 21 : PAGE_SHIFT;
 	u64 page = iova >> shift;
@@ -223,9 +253,9 @@ static void tlb_fill(struct translator *x, u32 key, u64 stamp, u16 did, iova_t i
 	e->stamp = stamp;
 	e->phys = leaf->phys | ((iova & ((1ULL << leaf->lg2) - 1)) & ~((1ULL << shift) - 1));
 	e->key = key;
+	e->run = run;
 	e->reason = 0;
 	e->access = leaf->access;
-	e->lg2 = leaf->lg2;
 }
 
 static __attribute__((noinline)) int report(struct hw *hw, struct hw_unit *unit,
@@ -248,6 +278,7 @@ translate_miss(struct hw *hw, struct hw_unit *unit, struct vtd_state *st, struct
 	iova_t iova = req->iova;
 	struct refusal r;
 	struct leaf leaf;
+	u16 run = 0;
 	u64 size;
 
 	if (unlikely(bits < 64 && iova >> bits)) {
@@ -263,52 +294,67 @@ translate_miss(struct hw *hw, struct hw_unit *unit, struct vtd_state *st, struct
 				.stamp = stamp,
 				.key = key,
 				.reason = r.reason,
-				.lg2 = PAGE_SHIFT,
 			};
 		}
 		return report(hw, unit, req, &r, fault);
 	}
-	tlb_fill(x, key, stamp, CTX_DID(a), iova, &leaf);
+	if (leaf.lg2 == PAGE_SHIFT && req->len > SZ_4K - (iova & (SZ_4K - 1)))
+		run = run_length(&leaf, iova, req->len);
+	tlb_fill(x, key, stamp, CTX_DID(a), iova, &leaf, run);
 	size = 1ULL << leaf.lg2;
 	out->phys = leaf.phys | (iova & (size - 1));
-	out->len = size - (iova & (size - 1));
+	out->len = max_t(u64, run, 1) * size - (iova & (size - 1));
 	out->access = leaf.access;
 	return 0;
 }
 
-static inline void hit(const struct tlb_entry *e, iova_t iova, u64 size,
-		       struct dma_translation *out)
+/*
+ * The page of @iova was found in the TLB, but more than a page is wanted and nobody has
+ * looked yet what follows: look now, unless the table says something else of the
+ * page by now than the TLB does.
+ */
+static __attribute__((noinline)) void extend(struct hw *hw, struct vtd_state *st,
+					     struct tlb_entry *e, const struct dma_request *req,
+					     u64 a, u64 b)
 {
-	out->phys = e->phys | (iova & (size - 1));
-	out->len = size - (iova & (size - 1));
-	out->access = e->access;
+	struct refusal r;
+	struct leaf leaf;
+
+	e->run = 1;
+	if (walk(hw, st, b, CTX_LEVELS(a), req->iova, req->access, false, &leaf, &r))
+		return;
+	if (leaf.lg2 == PAGE_SHIFT && leaf.phys == e->phys && leaf.access == e->access)
+		e->run = run_length(&leaf, req->iova, req->len);
 }
 
-int vtd_translate(struct hw *hw, struct hw_unit *unit, struct translator *x,
-		  const struct dma_request *req, struct dma_translation *out,
-		  struct dma_fault *fault)
+/* Whatever is not a plain hit. */
+static __attribute__((noinline)) int translate_slow(struct hw *hw, struct hw_unit *unit,
+						    struct translator *x,
+						    const struct dma_request *req,
+						    struct dma_translation *out,
+						    struct dma_fault *fault)
 {
 	struct vtd_state *st = vtd_state(hw, unit);
-	u32 index = vtd_unit_index(hw, unit), key;
+	u32 key;
 	iova_t iova = req->iova;
 	struct tlb_entry *e;
 	struct refusal r;
-	u64 a = 0, b = 0, stamp;
+	u64 a = 0, b = 0, stamp, off = iova & (SZ_4K - 1);
 	u16 did;
 
-	if (unlikely(!(atomic_load_explicit(&st->gsts, memory_order_relaxed) & VTD_GSTS_TES))) {
+	if (!(atomic_load_explicit(&st->gsts, memory_order_relaxed) & VTD_GSTS_TES)) {
 		out->phys = iova;
 		out->len = -iova ? -iova : ~0ULL;
 		out->access = DMA_READ | DMA_WRITE;
 		return 0;
 	}
-	if (unlikely(req->pasid != NO_PASID)) {
+	if (req->pasid != NO_PASID) {
 		refuse(&r, VTD_FR_TTM_PASID, FAULT_BLOCKED, false);
 		return report(hw, unit, req, &r, fault);
 	}
-	if (unlikely(context_get(hw, st, index, x, req->sid, &a, &b, &r)))
+	if (context_get(hw, unit, st, x, req->sid, &a, &b, &r))
 		return report(hw, unit, req, &r, fault);
-	if (unlikely(a & CTX_PT)) {
+	if (a & CTX_PT) {
 		/* 3.9: the request's address is the host's, within the unit's width. */
 		if (iova >> min_t(unsigned, st->host_bits, 63)) {
 			refuse(&r, VTD_FR_ADDRESS_WIDTH, FAULT_ADDRESS_WIDTH, a & CTX_FPD);
@@ -320,14 +366,18 @@ int vtd_translate(struct hw *hw, struct hw_unit *unit, struct translator *x,
 		return 0;
 	}
 	did = CTX_DID(a);
-	key = KEY(index, did);
+	key = KEY(vtd_unit_index(hw, unit), did);
 	stamp = atomic_load_explicit(&st->iotlb_gen, memory_order_acquire) +
 		atomic_load_explicit(&st->did_gen[did], memory_order_acquire);
 
 	e = small_entry(x, did, iova >> PAGE_SHIFT);
-	if (likely(e->page == iova >> PAGE_SHIFT && e->key == key && e->stamp == stamp)) {
-		if (likely(e->access & req->access)) {
-			hit(e, iova, SZ_4K, out);
+	if (e->page == iova >> PAGE_SHIFT && e->key == key && e->stamp == stamp) {
+		if (e->access & req->access) {
+			out->phys = e->phys | off;
+			out->access = e->access;
+			if (req->len > SZ_4K - off && !e->run)
+				extend(hw, st, e, req, a, b);
+			out->len = (e->run ? (u64)e->run << PAGE_SHIFT : SZ_4K) - off;
 			return 0;
 		}
 		if (e->reason) {
@@ -341,8 +391,54 @@ int vtd_translate(struct hw *hw, struct hw_unit *unit, struct translator *x,
 	e = large_entry(x, did, iova >> 21);
 	if (e->page == iova >> 21 && e->key == key && e->stamp == stamp &&
 	    (e->access & req->access)) {
-		hit(e, iova, SZ_2M, out);
+		out->phys = e->phys | (iova & (SZ_2M - 1));
+		out->len = SZ_2M - (iova & (SZ_2M - 1));
+		out->access = e->access;
 		return 0;
 	}
 	return translate_miss(hw, unit, st, x, req, a, b, key, stamp, out, fault);
+}
+
+/*
+ * A hit in the TLB, and nothing else: no call, little state. That
+ * translation is on needs no look, since TE changes context_gen.
+ */
+int vtd_translate(struct hw *hw, struct hw_unit *unit, struct translator *x,
+		  const struct dma_request *req, struct dma_translation *out,
+		  struct dma_fault *fault)
+{
+	const struct tlb_context *c = context_slot(x, req->sid);
+	const struct vtd_state *st = c->state;
+	iova_t iova = req->iova;
+	const struct tlb_entry *e;
+	u64 len, stamp;
+	u16 did;
+
+	if (unlikely(c->owner != unit || c->id != req->sid || req->pasid != NO_PASID ||
+		     c->stamp != atomic_load_explicit(&st->context_gen, memory_order_acquire)))
+		return translate_slow(hw, unit, x, req, out, fault);
+	did = CTX_DID(c->a);
+	e = small_entry(x, did, iova >> PAGE_SHIFT);
+	stamp = atomic_load_explicit(&st->iotlb_gen, memory_order_acquire) +
+		atomic_load_explicit(&st->did_gen[did], memory_order_acquire);
+	len = ((u64)e->run << PAGE_SHIFT | (e->run ? 0 : SZ_4K)) - (iova & (SZ_4K - 1));
+	if (likely(e->page == iova >> PAGE_SHIFT && e->key == c->key && e->stamp == stamp &&
+		   (e->access & req->access) && (req->len <= len || e->run))) {
+		out->phys = e->phys | (iova & (SZ_4K - 1));
+		out->len = len;
+		out->access = e->access;
+		return 0;
+	}
+	/* The same page may be in both, if the table changed; the small one counts then. */
+	if (e->page == iova >> PAGE_SHIFT && e->key == c->key && e->stamp == stamp)
+		return translate_slow(hw, unit, x, req, out, fault);
+	e = large_entry(x, did, iova >> 21);
+	if (e->page == iova >> 21 && e->key == c->key && e->stamp == stamp &&
+	    (e->access & req->access)) {
+		out->phys = e->phys | (iova & (SZ_2M - 1));
+		out->len = SZ_2M - (iova & (SZ_2M - 1));
+		out->access = e->access;
+		return 0;
+	}
+	return translate_slow(hw, unit, x, req, out, fault);
 }

@@ -148,6 +148,9 @@ static void gcmd(struct hw *hw, struct hw_unit *unit, struct vtd_state *st, u32 
 	/* A write-back of the root complex's buffers finds nothing to write back. */
 	gsts ^= changed;
 	atomic_store(&st->gsts, gsts);
+	/* Who hits in a TLB looks at this only (vtd_translate()). */
+	if (changed & VTD_GCMD_TE)
+		atomic_fetch_add(&st->context_gen, 1);
 	if (changed & val & VTD_GCMD_QIE) {
 		st->iqh = 0;
 		queue(hw, unit, out);

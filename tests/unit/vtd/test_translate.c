@@ -11,11 +11,13 @@
 
 #define RW (VTD_SS_R | VTD_SS_W)
 
+static u64 hint; /* dma_request.len */
+
 static int translate(struct fx *fx, u16 sid, u64 iova, u8 access, struct dma_translation *t,
 		     struct dma_fault *f)
 {
 	struct dma_request req = {
-		.sid = sid, .access = access, .pasid = NO_PASID, .iova = iova
+		.sid = sid, .access = access, .pasid = NO_PASID, .iova = iova, .len = hint
 	};
 	struct translator *x = translator_enter(fx->hw);
 	struct dma_fault fault = { 0 };
@@ -358,7 +360,7 @@ static u64 random_entry(struct fx *fx, struct rnd *r, const u64 *pages, unsigned
 
 static void random_tables_agree_with_reference(void **state)
 {
-	u64 pages[16], ok = 0, seen = 0;
+	u64 pages[16], ok = 0, seen = 0, longer = 0;
 	struct rnd r;
 	struct fx fx;
 
@@ -371,7 +373,10 @@ static void random_tables_agree_with_reference(void **state)
 		for (unsigned i = 0; i < 16; i++)
 			for (unsigned j = 0; j < 512; j++)
 				*fx_qword(&fx, pages[i] + j * 8) =
-					random_entry(&fx, &r, pages, 16);
+					/* Runs of pages that follow each other are common. */
+					j && !rnd_one_in(&r, 3) ?
+						fx_qword(&fx, pages[i] + j * 8)[-1] + 4096 :
+						random_entry(&fx, &r, pages, 16);
 		fx_context(&fx, FX_SID,
 			   pages[0] | VTD_CTX_P |
 				   (rnd_one_in(&r, 10) ? 1ULL << rnd_below(&r, 64) : 0),
@@ -388,6 +393,7 @@ static void random_tables_agree_with_reference(void **state)
 
 			if (rnd_one_in(&r, 50))
 				iova = rnd_u64(&r);
+			hint = rnd_one_in(&r, 3) ? rnd_below(&r, 100000) : 0;
 			/* Some twice, to meet the TLB. */
 			if (rnd_one_in(&r, 2))
 				(void)translate(&fx, FX_SID, iova ^ (rnd_u64(&r) & 0xfff),
@@ -405,14 +411,20 @@ static void random_tables_agree_with_reference(void **state)
 				assert_int_equal(ret, 0);
 				assert_int_equal(t.phys, want.phys);
 				ok++;
-				/* The far end of what is said to be contiguous is so. */
+				/* What is said to be contiguous is so: its end, and inside. */
 				end = reference(&fx, FX_SID, iova + t.len - 1, access);
 				assert_int_equal(end.reason, 0);
 				assert_int_equal(end.phys, t.phys + t.len - 1);
+				want.phys = rnd_below(&r, t.len);
+				end = reference(&fx, FX_SID, iova + want.phys, access);
+				assert_int_equal(end.phys, t.phys + want.phys);
+				longer += t.len > SZ_4K && t.len < SZ_2M;
 			}
 		}
 	}
 	assert_true(ok > 10000);
+	assert_true(longer > 100);
+	hint = 0;
 	assert_int_equal(seen & (BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(12)),
 			 BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(12));
 	fx_exit(&fx);
