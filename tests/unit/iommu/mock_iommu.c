@@ -360,7 +360,7 @@ static void mock_drv_remove(struct device *dev)
 
 static int mock_drv_remove_begin(struct device *dev)
 {
-	return to_mock_dev(dev)->held ? -EIOCBQUEUED : 0;
+	return __atomic_load_n(&to_mock_dev(dev)->held, __ATOMIC_ACQUIRE) ? -EIOCBQUEUED : 0;
 }
 
 int mock_machine_create(struct mock_machine *mm, const char *cmdline)
