@@ -169,11 +169,11 @@ static inline u64 find_first_zero_bit(const unsigned long *map, u64 nbits)
 	return find_next_zero_bit(map, nbits, 0);
 }
 
-#define for_each_set_bit(bit, map, nbits)                                                \
-	for ((bit) = find_first_bit(map, nbits); (bit) < (nbits);                        \
+#define for_each_set_bit(bit, map, nbits)                         \
+	for ((bit) = find_first_bit(map, nbits); (bit) < (nbits); \
 	     (bit) = find_next_bit(map, nbits, (bit) + 1))
-#define for_each_clear_bit(bit, map, nbits)                                              \
-	for ((bit) = find_first_zero_bit(map, nbits); (bit) < (nbits);                   \
+#define for_each_clear_bit(bit, map, nbits)                            \
+	for ((bit) = find_first_zero_bit(map, nbits); (bit) < (nbits); \
 	     (bit) = find_next_zero_bit(map, nbits, (bit) + 1))
 
 /* Bits of @word'th word of a map that lie in [start, start + nbits); nbits > 0. */

@@ -49,7 +49,8 @@ void interval_tree_remove(struct interval_tree_node *node, struct rb_root_cached
 }
 
 /* The leftmost overlap in the subtree, which reaches @start (subtree_last >= start). */
-static struct interval_tree_node *search(struct interval_tree_node *node, u64 start, u64 last)
+static struct interval_tree_node *search(struct interval_tree_node *node, u64 start,
+					 u64 last)
 {
 	for (;;) {
 		struct interval_tree_node *left = to_node(node->rb.rb_left);
@@ -68,18 +69,19 @@ static struct interval_tree_node *search(struct interval_tree_node *node, u64 st
 	}
 }
 
-struct interval_tree_node *interval_tree_iter_first(const struct rb_root_cached *root, u64 start,
-						    u64 last)
+struct interval_tree_node *interval_tree_iter_first(const struct rb_root_cached *root,
+						    u64 start, u64 last)
 {
 	struct interval_tree_node *node = to_node(root->rb_root.rb_node);
 
-	if (!node || node->subtree_last < start || to_node(root->rb_leftmost)->start > last)
+	if (!node || node->subtree_last < start ||
+	    to_node(root->rb_leftmost)->start > last)
 		return NULL;
 	return search(node, start, last);
 }
 
-struct interval_tree_node *interval_tree_iter_next(struct interval_tree_node *node, u64 start,
-						   u64 last)
+struct interval_tree_node *interval_tree_iter_next(struct interval_tree_node *node,
+						   u64 start, u64 last)
 {
 	struct rb_node *rb = &node->rb;
 

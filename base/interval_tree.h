@@ -20,15 +20,15 @@ struct interval_tree_node {
 void interval_tree_insert(struct interval_tree_node *node, struct rb_root_cached *root);
 void interval_tree_remove(struct interval_tree_node *node, struct rb_root_cached *root);
 /* The first, by start, that overlaps [start, last]; NULL if none. */
-struct interval_tree_node *interval_tree_iter_first(const struct rb_root_cached *root, u64 start,
-						    u64 last);
+struct interval_tree_node *interval_tree_iter_first(const struct rb_root_cached *root,
+						    u64 start, u64 last);
 /* The next after @node that overlaps [start, last]. */
-struct interval_tree_node *interval_tree_iter_next(struct interval_tree_node *node, u64 start,
-						   u64 last);
+struct interval_tree_node *interval_tree_iter_next(struct interval_tree_node *node,
+						   u64 start, u64 last);
 
 /* The body must not change the tree. */
-#define interval_tree_for_each(node, root, start, last)                                  \
-	for ((node) = interval_tree_iter_first(root, start, last); (node);               \
+#define interval_tree_for_each(node, root, start, last)                    \
+	for ((node) = interval_tree_iter_first(root, start, last); (node); \
 	     (node) = interval_tree_iter_next(node, start, last))
 
 struct interval_tree_span_iter {
@@ -46,8 +46,8 @@ void interval_tree_span_iter_first(struct interval_tree_span_iter *iter,
 /* Each step starts afresh from the tree, which may have changed beyond iter->last. */
 void interval_tree_span_iter_next(struct interval_tree_span_iter *iter);
 
-#define interval_tree_for_each_span(iter, root, first, last)                             \
-	for (interval_tree_span_iter_first(iter, root, first, last); !(iter)->done;      \
+#define interval_tree_for_each_span(iter, root, first, last)                        \
+	for (interval_tree_span_iter_first(iter, root, first, last); !(iter)->done; \
 	     interval_tree_span_iter_next(iter))
 
 #endif

@@ -12,8 +12,11 @@ struct list_head {
 	struct list_head *next, *prev;
 };
 
-#define LIST_HEAD_INIT(name) { &(name), &(name) }
-#define LIST_HEAD(name)	     struct list_head name = LIST_HEAD_INIT(name)
+#define LIST_HEAD_INIT(name)     \
+	{                        \
+		&(name), &(name) \
+	}
+#define LIST_HEAD(name) struct list_head name = LIST_HEAD_INIT(name)
 
 static inline void INIT_LIST_HEAD(struct list_head *head)
 {
@@ -84,26 +87,28 @@ static inline void list_splice_tail_init(struct list_head *from, struct list_hea
 #define list_entry(ptr, type, member)	     container_of(ptr, type, member)
 #define list_first_entry(head, type, member) list_entry((head)->next, type, member)
 #define list_last_entry(head, type, member)  list_entry((head)->prev, type, member)
-#define list_first_entry_or_null(head, type, member)                                     \
+#define list_first_entry_or_null(head, type, member) \
 	(list_empty(head) ? NULL : list_first_entry(head, type, member))
-#define list_next_entry(pos, member) list_entry((pos)->member.next, __typeof__(*(pos)), member)
-#define list_prev_entry(pos, member) list_entry((pos)->member.prev, __typeof__(*(pos)), member)
+#define list_next_entry(pos, member) \
+	list_entry((pos)->member.next, __typeof__(*(pos)), member)
+#define list_prev_entry(pos, member) \
+	list_entry((pos)->member.prev, __typeof__(*(pos)), member)
 
-#define list_for_each(node, head)                                                        \
+#define list_for_each(node, head) \
 	for (node = (head)->next; node != (head); node = node->next)
-#define list_for_each_entry(pos, head, member)                                           \
-	for (pos = list_first_entry(head, __typeof__(*pos), member); &pos->member != (head); \
-	     pos = list_next_entry(pos, member))
-#define list_for_each_entry_reverse(pos, head, member)                                   \
-	for (pos = list_last_entry(head, __typeof__(*pos), member); &pos->member != (head);  \
-	     pos = list_prev_entry(pos, member))
+#define list_for_each_entry(pos, head, member)                       \
+	for (pos = list_first_entry(head, __typeof__(*pos), member); \
+	     &pos->member != (head); pos = list_next_entry(pos, member))
+#define list_for_each_entry_reverse(pos, head, member)              \
+	for (pos = list_last_entry(head, __typeof__(*pos), member); \
+	     &pos->member != (head); pos = list_prev_entry(pos, member))
 /* The body may delete @pos. */
-#define list_for_each_entry_safe(pos, tmp, head, member)                                 \
-	for (pos = list_first_entry(head, __typeof__(*pos), member),                     \
-	    tmp = list_next_entry(pos, member);                                          \
+#define list_for_each_entry_safe(pos, tmp, head, member)             \
+	for (pos = list_first_entry(head, __typeof__(*pos), member), \
+	    tmp = list_next_entry(pos, member);                      \
 	     &pos->member != (head); pos = tmp, tmp = list_next_entry(tmp, member))
-#define list_for_each_entry_continue_reverse(pos, head, member)                          \
-	for (pos = list_prev_entry(pos, member); &pos->member != (head);                 \
+#define list_for_each_entry_continue_reverse(pos, head, member)          \
+	for (pos = list_prev_entry(pos, member); &pos->member != (head); \
 	     pos = list_prev_entry(pos, member))
 
 #endif

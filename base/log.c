@@ -78,7 +78,8 @@ void log_set_default(enum log_level level)
 	atomic_store_explicit(&default_level, level, memory_order_relaxed);
 }
 
-void log_set_sink(void (*sink)(void *data, enum log_level level, const char *line), void *data)
+void log_set_sink(void (*sink)(void *data, enum log_level level, const char *line),
+		  void *data)
 {
 	log_sink = sink;
 	log_sink_data = data;

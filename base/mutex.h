@@ -30,13 +30,17 @@
 #define __asserts_held(m)   __thread_attr(assert_capability(m))
 #define __no_lock_analysis  __thread_attr(no_thread_safety_analysis)
 
-struct __capability("mutex") mutex {
+struct __capability("mutex") mutex
+{
 	pthread_mutex_t lock;
 	pthread_t owner; /* atomic; meaningful while held */
 	bool held;	 /* atomic */
 };
 
-#define MUTEX_INIT	   { .lock = PTHREAD_MUTEX_INITIALIZER }
+#define MUTEX_INIT                                \
+	{                                         \
+		.lock = PTHREAD_MUTEX_INITIALIZER \
+	}
 #define DEFINE_MUTEX(name) struct mutex name = MUTEX_INIT
 
 static inline void mutex_init(struct mutex *m)
@@ -48,7 +52,8 @@ static inline void mutex_init(struct mutex *m)
 static inline bool mutex_held(const struct mutex *m)
 {
 	return __atomic_load_n(&m->held, __ATOMIC_ACQUIRE) &&
-	       pthread_equal(__atomic_load_n(&m->owner, __ATOMIC_RELAXED), pthread_self());
+	       pthread_equal(__atomic_load_n(&m->owner, __ATOMIC_RELAXED),
+			     pthread_self());
 }
 
 /* Whether anybody holds @m. */
@@ -79,7 +84,8 @@ static inline void mutex_lock(struct mutex *m)
 	mutex_note_owner(m);
 }
 
-static inline bool mutex_trylock(struct mutex *m) __try_acquires(true, m) __no_lock_analysis;
+static inline bool mutex_trylock(struct mutex *m)
+	__try_acquires(true, m) __no_lock_analysis;
 static inline bool mutex_trylock(struct mutex *m)
 {
 	if (pthread_mutex_trylock(&m->lock))

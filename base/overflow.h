@@ -33,7 +33,7 @@ static inline size_t __must_check size_mul(size_t a, size_t b)
 }
 
 /* Bytes of a structure that ends in @n elements of its flexible array @member. */
-#define struct_size(p, member, n)                                                        \
+#define struct_size(p, member, n) \
 	size_add(sizeof(*(p)), size_mul(n, sizeof(*(p)->member)))
 
 #endif

@@ -32,7 +32,7 @@ struct rb_node *rb_last(const struct rb_root *root)
 struct rb_node *rb_next(const struct rb_node *node)
 {
 	if (node->rb_right) {
-		struct rb_root right = { node->rb_right };
+		struct rb_root right = {node->rb_right};
 
 		return rb_first(&right);
 	}
@@ -44,7 +44,7 @@ struct rb_node *rb_next(const struct rb_node *node)
 struct rb_node *rb_prev(const struct rb_node *node)
 {
 	if (node->rb_left) {
-		struct rb_root left = { node->rb_left };
+		struct rb_root left = {node->rb_left};
 
 		return rb_last(&left);
 	}
@@ -69,7 +69,8 @@ static void replace_child(struct rb_root *root, struct rb_node *old, struct rb_n
 }
 
 /* @node goes down to the left (or right), its child on the other side comes up. */
-static void rotate(struct rb_root *root, struct rb_node *node, bool left, rb_augment_fn augment)
+static void rotate(struct rb_root *root, struct rb_node *node, bool left,
+		   rb_augment_fn augment)
 {
 	struct rb_node *up = left ? node->rb_right : node->rb_left;
 	struct rb_node *middle = left ? up->rb_left : up->rb_right;
@@ -97,12 +98,14 @@ static void propagate(struct rb_node *node, rb_augment_fn augment)
 		augment(node);
 }
 
-void rb_insert_augmented(struct rb_node *node, struct rb_root *root, rb_augment_fn augment)
+void rb_insert_augmented(struct rb_node *node, struct rb_root *root,
+			 rb_augment_fn augment)
 {
 	node->red = true;
 	if (augment) {
 		augment(node);
-		for (struct rb_node *up = node->parent; up && augment(up); up = up->parent)
+		for (struct rb_node *up = node->parent; up && augment(up);
+		     up = up->parent)
 			;
 	}
 	while (is_red(node->parent)) {
@@ -131,8 +134,8 @@ void rb_insert_augmented(struct rb_node *node, struct rb_root *root, rb_augment_
 }
 
 /* The paths through @parent's child @node (perhaps NULL) are one black short. */
-static void erase_fixup(struct rb_root *root, struct rb_node *node, struct rb_node *parent,
-			rb_augment_fn augment)
+static void erase_fixup(struct rb_root *root, struct rb_node *node,
+			struct rb_node *parent, rb_augment_fn augment)
 {
 	while (parent && !is_red(node)) {
 		bool on_left = node == parent->rb_left;
@@ -174,7 +177,8 @@ void rb_erase_augmented(struct rb_node *node, struct rb_root *root, rb_augment_f
 	bool was_red;
 
 	if (node->rb_left && node->rb_right) {
-		/* The successor takes the node's place; what is missing is where it was. */
+		/* The successor takes the node's place; what is missing is where it was.
+		 */
 		struct rb_node *next = rb_next(node);
 
 		child = next->rb_right;

@@ -26,9 +26,17 @@ struct rb_root_cached {
 	struct rb_node *rb_leftmost;
 };
 
-#define RB_ROOT	       (struct rb_root){ NULL }
-#define RB_ROOT_CACHED (struct rb_root_cached){ { NULL }, NULL }
-#define RB_EMPTY_ROOT(root) (!(root)->rb_node)
+#define RB_ROOT          \
+	(struct rb_root) \
+	{                \
+		NULL     \
+	}
+#define RB_ROOT_CACHED          \
+	(struct rb_root_cached) \
+	{                       \
+		{NULL}, NULL    \
+	}
+#define RB_EMPTY_ROOT(root)	    (!(root)->rb_node)
 #define rb_entry(ptr, type, member) container_of(ptr, type, member)
 
 /* Recompute @node's data from its own and its children's; true if it changed. */
@@ -49,8 +57,10 @@ static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
 	*link = node;
 }
 
-void rb_insert_augmented(struct rb_node *node, struct rb_root *root, rb_augment_fn augment);
-void rb_erase_augmented(struct rb_node *node, struct rb_root *root, rb_augment_fn augment);
+void rb_insert_augmented(struct rb_node *node, struct rb_root *root,
+			 rb_augment_fn augment);
+void rb_erase_augmented(struct rb_node *node, struct rb_root *root,
+			rb_augment_fn augment);
 
 static inline void rb_insert_color(struct rb_node *node, struct rb_root *root)
 {
@@ -68,15 +78,17 @@ static inline struct rb_node *rb_first_cached(const struct rb_root_cached *root)
 }
 
 /* @leftmost: the walk down never turned right. */
-static inline void rb_insert_augmented_cached(struct rb_node *node, struct rb_root_cached *root,
-					      bool leftmost, rb_augment_fn augment)
+static inline void rb_insert_augmented_cached(struct rb_node *node,
+					      struct rb_root_cached *root, bool leftmost,
+					      rb_augment_fn augment)
 {
 	if (leftmost)
 		root->rb_leftmost = node;
 	rb_insert_augmented(node, &root->rb_root, augment);
 }
 
-static inline void rb_erase_augmented_cached(struct rb_node *node, struct rb_root_cached *root,
+static inline void rb_erase_augmented_cached(struct rb_node *node,
+					     struct rb_root_cached *root,
 					     rb_augment_fn augment)
 {
 	if (root->rb_leftmost == node)

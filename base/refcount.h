@@ -15,7 +15,10 @@ struct refcount {
 };
 
 #define REFCOUNT_SATURATED (INT32_MIN / 2)
-#define REFCOUNT_INIT(n)   { .refs = (n) }
+#define REFCOUNT_INIT(n)    \
+	{                   \
+		.refs = (n) \
+	}
 
 static inline void refcount_set(struct refcount *r, int n)
 {
@@ -58,8 +61,8 @@ static inline bool __must_check refcount_inc_not_zero(struct refcount *r)
 			refcount_saturate(r);
 			return true;
 		}
-	} while (!__atomic_compare_exchange_n(&r->refs, &old, old + 1, true, __ATOMIC_ACQUIRE,
-					      __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&r->refs, &old, old + 1, true,
+					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
 	return true;
 }
 

@@ -259,7 +259,8 @@ static bool search(const struct xarray *xa, u64 min, bool want_free, u64 *index)
 		u64 mask = (want_free ? ~node->full : node->used) & slots_from(slot);
 
 		while (!mask) {
-			/* Nothing in the rest of this node: the next slot of its parent. */
+			/* Nothing in the rest of this node: the next slot of its parent.
+			 */
 			if (!node->parent)
 				return false;
 			slot = node->slot + 1;
@@ -268,10 +269,11 @@ static bool search(const struct xarray *xa, u64 min, bool want_free, u64 *index)
 		}
 		if (__ffs64(mask) != slot_of(node, at)) {
 			/* Moved right: everything below starts from zero. */
-			u64 above = node->shift + NODE_BITS >= 64
-					    ? 0
-					    : at >> (node->shift + NODE_BITS)
-						      << (node->shift + NODE_BITS);
+			u64 above =
+				node->shift + NODE_BITS >= 64
+					? 0
+					: at >> (node->shift + NODE_BITS)
+							  << (node->shift + NODE_BITS);
 
 			at = above | (u64)__ffs64(mask) << node->shift;
 		}
@@ -291,7 +293,8 @@ int xa_alloc(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit)
 	if (limit.min > limit.max)
 		return -EBUSY;
 	/* Beyond what the tree covers, everything is free. */
-	if (!search(xa, limit.min, true, &index) && xa->root && node_covers(xa->root, limit.min))
+	if (!search(xa, limit.min, true, &index) && xa->root &&
+	    node_covers(xa->root, limit.min))
 		index = BIT_ULL(xa->root->shift + NODE_BITS);
 	if (index > limit.max)
 		return -EBUSY;
@@ -301,7 +304,8 @@ int xa_alloc(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit)
 	return rc;
 }
 
-int xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit, u32 *next)
+int xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit,
+		    u32 *next)
 {
 	u32 min = max(limit.min, *next);
 	int rc = -EBUSY;

@@ -21,12 +21,19 @@ struct xa_limit {
 	u32 max, min; /* both inclusive */
 };
 
-#define XARRAY_INIT	     { NULL, 0 }
-#define DEFINE_XARRAY(name)  struct xarray name = XARRAY_INIT
-#define XA_LIMIT(_min, _max) (struct xa_limit){ .min = (_min), .max = (_max) }
-#define xa_limit_32b	     XA_LIMIT(0, UINT32_MAX)
-#define xa_limit_31b	     XA_LIMIT(0, INT32_MAX)
-#define xa_limit_16b	     XA_LIMIT(0, UINT16_MAX)
+#define XARRAY_INIT     \
+	{               \
+		NULL, 0 \
+	}
+#define DEFINE_XARRAY(name) struct xarray name = XARRAY_INIT
+#define XA_LIMIT(_min, _max)                 \
+	(struct xa_limit)                    \
+	{                                    \
+		.min = (_min), .max = (_max) \
+	}
+#define xa_limit_32b XA_LIMIT(0, UINT32_MAX)
+#define xa_limit_31b XA_LIMIT(0, INT32_MAX)
+#define xa_limit_16b XA_LIMIT(0, UINT16_MAX)
 
 static inline void xa_init(struct xarray *xa)
 {
@@ -60,8 +67,8 @@ int __must_check xa_alloc(struct xarray *xa, u32 *id, void *entry, struct xa_lim
  * The smallest free id at or after *@next, and if there is none, within @limit;
  * *@next moves behind it. Return: 0, 1 after wrapping, -EBUSY, -ENOMEM.
  */
-int __must_check xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry, struct xa_limit limit,
-				 u32 *next);
+int __must_check xa_alloc_cyclic(struct xarray *xa, u32 *id, void *entry,
+				 struct xa_limit limit, u32 *next);
 
 /* First entry with *@index <= id <= @max; *@index becomes its id. NULL if none. */
 void *xa_find(const struct xarray *xa, u64 *index, u64 max);
@@ -69,11 +76,11 @@ void *xa_find(const struct xarray *xa, u64 *index, u64 max);
 void *xa_find_after(const struct xarray *xa, u64 *index, u64 max);
 
 /* Ascending by id (u64 index). The body may erase any id and store at taken ones. */
-#define xa_for_each(xa, index, entry)                                                    \
-	for ((index) = 0, (entry) = xa_find(xa, &(index), UINT64_MAX); (entry);          \
+#define xa_for_each(xa, index, entry)                                           \
+	for ((index) = 0, (entry) = xa_find(xa, &(index), UINT64_MAX); (entry); \
 	     (entry) = xa_find_after(xa, &(index), UINT64_MAX))
-#define xa_for_each_start(xa, index, entry, start)                                       \
-	for ((index) = (start), (entry) = xa_find(xa, &(index), UINT64_MAX); (entry);    \
+#define xa_for_each_start(xa, index, entry, start)                                    \
+	for ((index) = (start), (entry) = xa_find(xa, &(index), UINT64_MAX); (entry); \
 	     (entry) = xa_find_after(xa, &(index), UINT64_MAX))
 
 #endif

@@ -19,16 +19,16 @@
 
 #include "pgtable/radix.h"
 
-#define PTE_PR	     BIT_ULL(0)
-#define PTE_NL_SHIFT 9
-#define PTE_NL(l)    ((u64)(l) << PTE_NL_SHIFT)
+#define PTE_PR	      BIT_ULL(0)
+#define PTE_NL_SHIFT  9
+#define PTE_NL(l)     ((u64)(l) << PTE_NL_SHIFT)
 #define PTE_GET_NL(e) ((unsigned)((e) >> PTE_NL_SHIFT) & 7)
-#define PTE_NL_PAGE  0 /* default page size */
-#define PTE_NL_SIZE  7 /* size in the address */
-#define PTE_ADDR     GENMASK_ULL(51, 12)
-#define PTE_FC	     BIT_ULL(60)
-#define PTE_IR	     BIT_ULL(61)
-#define PTE_IW	     BIT_ULL(62)
+#define PTE_NL_PAGE   0 /* default page size */
+#define PTE_NL_SIZE   7 /* size in the address */
+#define PTE_ADDR      GENMASK_ULL(51, 12)
+#define PTE_FC	      BIT_ULL(60)
+#define PTE_IR	      BIT_ULL(61)
+#define PTE_IW	      BIT_ULL(62)
 
 static u64 fmt_sizes(unsigned level)
 {
@@ -64,7 +64,8 @@ static u64 fmt_leaf(phys_addr_t phys, unsigned lg2, unsigned level, u64 attrs)
 {
 	if (lg2 == item_lg2(level))
 		return phys | attrs | PTE_PR | PTE_NL(PTE_NL_PAGE);
-	/* Ones below bit lg2 - 1: an address of 2^lg2 alignment, less one page size bit. */
+	/* Ones below bit lg2 - 1: an address of 2^lg2 alignment, less one page size bit.
+	 */
 	return phys | attrs | PTE_PR | PTE_NL(PTE_NL_SIZE) |
 	       (((1ULL << (lg2 - 1)) - 1) & PTE_ADDR);
 }
@@ -99,7 +100,7 @@ static unsigned fmt_contig_lg2(u64 entry, unsigned level)
 
 static int fmt_attrs(const struct pgtable *pt, unsigned prot, u64 *attrs)
 {
-	*attrs = (prot & PGTABLE_READ ? PTE_IR : 0) | (prot & PGTABLE_WRITE ? PTE_IW : 0) |
-		 (pt->force_coherence ? PTE_FC : 0);
+	*attrs = (prot & PGTABLE_READ ? PTE_IR : 0) |
+		 (prot & PGTABLE_WRITE ? PTE_IW : 0) | (pt->force_coherence ? PTE_FC : 0);
 	return 0;
 }

@@ -19,7 +19,11 @@ struct iommu_pages_list {
 	u32 count;
 };
 
-#define IOMMU_PAGES_LIST_INIT (struct iommu_pages_list){ 0, 0, 0 }
+#define IOMMU_PAGES_LIST_INIT     \
+	(struct iommu_pages_list) \
+	{                         \
+		0, 0, 0           \
+	}
 
 static inline bool iommu_pages_list_empty(const struct iommu_pages_list *list)
 {
@@ -27,7 +31,8 @@ static inline bool iommu_pages_list_empty(const struct iommu_pages_list *list)
 }
 
 /* @page is one page of machine RAM that no table points to any more. */
-void iommu_pages_list_add(struct machine *m, struct iommu_pages_list *list, phys_addr_t page);
+void iommu_pages_list_add(struct machine *m, struct iommu_pages_list *list,
+			  phys_addr_t page);
 /* Moves all of @from to the end of @to. */
 void iommu_pages_list_splice(struct machine *m, struct iommu_pages_list *from,
 			     struct iommu_pages_list *to);

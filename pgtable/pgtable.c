@@ -8,7 +8,8 @@
 #include "machine/dma.h"
 #include "machine/machine.h"
 
-void iommu_pages_list_add(struct machine *m, struct iommu_pages_list *list, phys_addr_t page)
+void iommu_pages_list_add(struct machine *m, struct iommu_pages_list *list,
+			  phys_addr_t page)
 {
 	if (list->count) {
 		u64 *link = ram_ptr(&m->hw, list->last, PAGE_SIZE);
@@ -66,7 +67,8 @@ int pgtable_init(struct pgtable *pt, struct machine *m, const struct pgtable_for
 	phys_addr_t top;
 	int rc;
 
-	if (config->top_level < fmt->min_top_level || config->top_level > fmt->max_top_level)
+	if (config->top_level < fmt->min_top_level ||
+	    config->top_level > fmt->max_top_level)
 		return -EOPNOTSUPP;
 	if (config->dynamic_top)
 		span = fmt->max_va_bits;

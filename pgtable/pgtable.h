@@ -112,8 +112,9 @@ static inline unsigned pgtable_top_level(const struct pgtable *pt)
  * size; -ERANGE: beyond the table or the output width; -ENOMEM.
  */
 static inline int __must_check pgtable_map_range(struct pgtable *pt, iova_t iova,
-						 phys_addr_t paddr, u64 size, unsigned prot,
-						 u64 *mapped, struct iommu_pages_list *freed)
+						 phys_addr_t paddr, u64 size,
+						 unsigned prot, u64 *mapped,
+						 struct iommu_pages_list *freed)
 {
 	return pt->fmt->map_range(pt, iova, paddr, size, prot, mapped, freed);
 }
@@ -138,7 +139,8 @@ static inline phys_addr_t pgtable_iova_to_phys(const struct pgtable *pt, iova_t 
  * format has no dirty bits.
  */
 static inline int pgtable_read_and_clear_dirty(struct pgtable *pt, iova_t iova, u64 size,
-					       u32 flags, pgtable_dirty_fn record, void *data)
+					       u32 flags, pgtable_dirty_fn record,
+					       void *data)
 {
 	if (!pt->fmt->read_and_clear_dirty)
 		return -EOPNOTSUPP;

@@ -78,7 +78,8 @@ static inline u64 *cursor_get(const struct pgtable *pt, iova_t iova)
 {
 	u64 cursor = __atomic_load_n(&pt->cursor, __ATOMIC_ACQUIRE);
 
-	if ((cursor & ~PT_CURSOR_PFN) != (PT_CURSOR_VALID | (iova >> PT_CURSOR_LG2) << 20))
+	if ((cursor & ~PT_CURSOR_PFN) !=
+	    (PT_CURSOR_VALID | (iova >> PT_CURSOR_LG2) << 20))
 		return NULL;
 	return table_at(pt, (cursor & PT_CURSOR_PFN) << PAGE_SHIFT);
 }
@@ -86,7 +87,8 @@ static inline u64 *cursor_get(const struct pgtable *pt, iova_t iova)
 static inline void cursor_set(struct pgtable *pt, iova_t iova, phys_addr_t table)
 {
 	__atomic_store_n(&pt->cursor,
-			 PT_CURSOR_VALID | (iova >> PT_CURSOR_LG2) << 20 | table >> PAGE_SHIFT,
+			 PT_CURSOR_VALID | (iova >> PT_CURSOR_LG2) << 20 |
+				 table >> PAGE_SHIFT,
 			 __ATOMIC_RELEASE);
 }
 
@@ -96,8 +98,8 @@ static inline void cursor_drop(struct pgtable *pt, phys_addr_t table)
 	u64 cursor = __atomic_load_n(&pt->cursor, __ATOMIC_ACQUIRE);
 
 	if ((cursor & PT_CURSOR_PFN) == table >> PAGE_SHIFT)
-		__atomic_compare_exchange_n(&pt->cursor, &cursor, 0, false, __ATOMIC_ACQ_REL,
-					    __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(&pt->cursor, &cursor, 0, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* --- ranges ------------------------------------------------------------------ */
@@ -159,7 +161,8 @@ static int best_lg2(u64 sizes, iova_t iova, iova_t last, phys_addr_t paddr)
 }
 
 /* Where the run of pages of this size ends: the end, or where larger pages fit. */
-static iova_t run_last(u64 sizes, iova_t iova, iova_t last, phys_addr_t paddr, unsigned lg2)
+static iova_t run_last(u64 sizes, iova_t iova, iova_t last, phys_addr_t paddr,
+		       unsigned lg2)
 {
 	u64 larger = lg2 == 63 ? 0 : sizes & (~0ULL << (lg2 + 1));
 	u64 mask = ~0ULL << lg2;
@@ -169,11 +172,12 @@ static iova_t run_last(u64 sizes, iova_t iova, iova_t last, phys_addr_t paddr, u
 		iova_t boundary = ALIGN(iova, next);
 
 		/* Congruent, not reached yet, and a page of that size fits behind it. */
-		if (!((iova ^ paddr) & (next - 1)) && boundary > iova && boundary <= last &&
-		    last - boundary >= next - 1)
+		if (!((iova ^ paddr) & (next - 1)) && boundary > iova &&
+		    boundary <= last && last - boundary >= next - 1)
 			return boundary - 1;
 	}
-	/* The last whole page; (last - iova + 1) rounded down, minus 1, without overflow. */
+	/* The last whole page; (last - iova + 1) rounded down, minus 1, without overflow.
+	 */
 	return iova + ((last - iova - ~mask) & mask) + ~mask;
 }
 
@@ -198,13 +202,14 @@ static int table_get(struct pgtable *pt, iova_t iova, unsigned level, u64 **out)
 
 			if (rc)
 				return rc;
-			if (__atomic_compare_exchange_n(item, &entry, fmt_table(new, l - 1),
-							false, __ATOMIC_ACQ_REL,
-							__ATOMIC_ACQUIRE)) {
+			if (__atomic_compare_exchange_n(
+				    item, &entry, fmt_table(new, l - 1), false,
+				    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 				__atomic_fetch_add(&pt->nr_tables, 1, __ATOMIC_RELAXED);
 				entry = entry_load(item);
 			} else {
-				/* Another call was first; it cannot have put a page here. */
+				/* Another call was first; it cannot have put a page here.
+				 */
 				ram_free_pages(pt->machine, new, 0);
 			}
 		}
@@ -250,7 +255,8 @@ static void collect_tables(struct pgtable *pt, u64 *table, unsigned level,
 		if (fmt_type(entry, level) != PT_TABLE)
 			continue;
 		child = table_at(pt, phys);
-		if (!child || __atomic_fetch_sub(&pt->nr_tables, 1, __ATOMIC_RELAXED) <= 0)
+		if (!child ||
+		    __atomic_fetch_sub(&pt->nr_tables, 1, __ATOMIC_RELAXED) <= 0)
 			continue;
 		collect_tables(pt, child, level - 1, freed);
 		cursor_drop(pt, phys);
@@ -284,8 +290,8 @@ static int item_vacate(struct pgtable *pt, u64 *item, unsigned level,
 }
 
 /* Pages of one size, up to the end of one table. *@done grows by the bytes mapped. */
-static int map_items(struct pgtable *pt, u64 *table, unsigned level, iova_t iova, iova_t last,
-		     phys_addr_t paddr, unsigned lg2, u64 attrs, u64 *done,
+static int map_items(struct pgtable *pt, u64 *table, unsigned level, iova_t iova,
+		     iova_t last, phys_addr_t paddr, unsigned lg2, u64 attrs, u64 *done,
 		     struct iommu_pages_list *freed)
 {
 	unsigned step = 1U << (lg2 - item_lg2(level));
@@ -363,9 +369,11 @@ static int map_range(struct pgtable *pt, iova_t iova, phys_addr_t paddr, u64 siz
 			rc = -ENXIO;
 			break;
 		}
-		until = run_last(pt->pgsize_bitmap, at, last, paddr + done, (unsigned)lg2);
+		until = run_last(pt->pgsize_bitmap, at, last, paddr + done,
+				 (unsigned)lg2);
 		level = (unsigned)(lg2 - PAGE_SHIFT) / 9;
-		/* A page can be an entry of the top only if there is one at that level. */
+		/* A page can be an entry of the top only if there is one at that level.
+		 */
 		if (level > pgtable_top_level(pt))
 			rc = pt->dynamic_top ? grow_top(pt, last, level) : -ENXIO;
 		do {
@@ -422,7 +430,8 @@ static int unmap_level(struct pgtable *pt, phys_addr_t phys, unsigned level, iov
 			int rc;
 
 			/* Damaged tables may point in a circle. */
-			if (whole && __atomic_fetch_sub(&pt->nr_tables, 1, __ATOMIC_RELAXED) <= 0) {
+			if (whole && __atomic_fetch_sub(&pt->nr_tables, 1,
+							__ATOMIC_RELAXED) <= 0) {
 				__atomic_fetch_add(&pt->nr_tables, 1, __ATOMIC_RELAXED);
 				return -EINVAL;
 			}
@@ -432,7 +441,8 @@ static int unmap_level(struct pgtable *pt, phys_addr_t phys, unsigned level, iov
 					 unmapped, freed);
 			if (rc) {
 				if (whole)
-					__atomic_fetch_add(&pt->nr_tables, 1, __ATOMIC_RELAXED);
+					__atomic_fetch_add(&pt->nr_tables, 1,
+							   __ATOMIC_RELAXED);
 				return rc;
 			}
 			if (whole) {
@@ -450,7 +460,8 @@ static int unmap_level(struct pgtable *pt, phys_addr_t phys, unsigned level, iov
 	}
 }
 
-static u64 unmap_range(struct pgtable *pt, iova_t iova, u64 size, struct iommu_pages_list *freed)
+static u64 unmap_range(struct pgtable *pt, iova_t iova, u64 size,
+		       struct iommu_pages_list *freed)
 {
 	u64 top, unmapped = 0;
 	u64 *table;
@@ -471,8 +482,8 @@ static u64 unmap_range(struct pgtable *pt, iova_t iova, u64 size, struct iommu_p
 	top = __atomic_load_n(&pt->top, __ATOMIC_ACQUIRE);
 	if (!top_spans(top, iova))
 		return 0;
-	unmap_level(pt, top & PAGE_MASK, (unsigned)(top & ~PAGE_MASK), iova, last, &unmapped,
-		    freed);
+	unmap_level(pt, top & PAGE_MASK, (unsigned)(top & ~PAGE_MASK), iova, last,
+		    &unmapped, freed);
 	return unmapped;
 }
 
@@ -528,8 +539,8 @@ static void dirty_level(struct pgtable *pt, u64 *table, unsigned level, iova_t i
 		case PT_EMPTY:
 			break;
 		case PT_TABLE:
-			dirty_level(pt, table_at(pt, fmt_table_phys(entry)), level - 1, iova,
-				    min(last, item_last), walk);
+			dirty_level(pt, table_at(pt, fmt_table_phys(entry)), level - 1,
+				    iova, min(last, item_last), walk);
 			break;
 		case PT_LEAF:
 			count = 1U << fmt_contig_lg2(entry, level);
@@ -557,7 +568,8 @@ static void dirty_level(struct pgtable *pt, u64 *table, unsigned level, iova_t i
 }
 
 static __maybe_unused int read_and_clear_dirty(struct pgtable *pt, iova_t iova, u64 size,
-					       u32 flags, pgtable_dirty_fn record, void *data)
+					       u32 flags, pgtable_dirty_fn record,
+					       void *data)
 {
 	u64 top = __atomic_load_n(&pt->top, __ATOMIC_ACQUIRE);
 	struct dirty_walk walk = {
@@ -572,8 +584,8 @@ static __maybe_unused int read_and_clear_dirty(struct pgtable *pt, iova_t iova, 
 	if (rc)
 		return rc;
 	if (top_spans(top, iova))
-		dirty_level(pt, table_at(pt, top & PAGE_MASK), (unsigned)(top & ~PAGE_MASK),
-			    iova, last, &walk);
+		dirty_level(pt, table_at(pt, top & PAGE_MASK),
+			    (unsigned)(top & ~PAGE_MASK), iova, last, &walk);
 	return 0;
 }
 

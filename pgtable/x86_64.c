@@ -13,7 +13,7 @@
 #define FMT_VA_BITS 57
 #define FMT_OA_BITS 52
 /* Writable pages are made dirty from the start, so there is nothing to track. */
-#define FMT_DIRTY   0ULL
+#define FMT_DIRTY 0ULL
 
 #include "pgtable/radix.h"
 

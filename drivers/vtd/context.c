@@ -19,7 +19,8 @@ static struct vtd_context_entry *context_entry(struct vtd_iommu *vtd, u16 sid)
 
 	if (!table)
 		return NULL;
-	return (struct vtd_context_entry *)ram_ptr(&vtd->m->hw, table, PAGE_SIZE) + (sid & 0xff);
+	return (struct vtd_context_entry *)ram_ptr(&vtd->m->hw, table, PAGE_SIZE) +
+	       (sid & 0xff);
 }
 
 static bool context_copied(const struct vtd_iommu *vtd, u16 sid)
@@ -63,7 +64,8 @@ int vtd_context_alloc(struct vtd_device *info)
 }
 
 /* kdump: the old kernel's entry goes, with all that the unit may remember of it. */
-static void copied_tear_down(struct vtd_iommu *vtd, struct vtd_context_entry *entry, u16 sid)
+static void copied_tear_down(struct vtd_iommu *vtd, struct vtd_context_entry *entry,
+			     u16 sid)
 {
 	u16 did = VTD_CTX_GET_DID(entry->hi);
 
@@ -200,10 +202,11 @@ static int copy_bus(struct vtd_iommu *vtd, unsigned bus, phys_addr_t old_table)
 int vtd_context_copy_tables(struct vtd_iommu *vtd)
 {
 	u64 rtaddr = vtd_rd64(vtd, VTD_RTADDR);
-	const struct vtd_root_entry *root = ram_ptr(&vtd->m->hw, rtaddr & VTD_RTADDR_RTA, PAGE_SIZE);
+	const struct vtd_root_entry *root =
+		ram_ptr(&vtd->m->hw, rtaddr & VTD_RTADDR_RTA, PAGE_SIZE);
 
-	if ((rtaddr & VTD_RTADDR_TTM) != VTD_RTADDR_TTM_LEGACY || !(rtaddr & VTD_RTADDR_RTA) ||
-	    !root)
+	if ((rtaddr & VTD_RTADDR_TTM) != VTD_RTADDR_TTM_LEGACY ||
+	    !(rtaddr & VTD_RTADDR_RTA) || !root)
 		return -EINVAL;
 	vtd->copied = kcalloc(BITS_TO_LONGS(65536), sizeof(*vtd->copied));
 	if (!vtd->copied)
@@ -212,7 +215,8 @@ int vtd_context_copy_tables(struct vtd_iommu *vtd)
 	for (unsigned bus = 0; bus < 256; bus++) {
 		if ((root[bus].lo & VTD_ROOT_P) &&
 		    copy_bus(vtd, bus, root[bus].lo & VTD_ROOT_CTP))
-			pr_err("%s: failed to copy context table for bus %u", vtd->name, bus);
+			pr_err("%s: failed to copy context table for bus %u", vtd->name,
+			       bus);
 	}
 	return 0;
 }

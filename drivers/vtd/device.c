@@ -44,7 +44,7 @@ static int lookup_one(struct iommu_device *iommu, void *data)
 
 static struct iommu_device *vtd_probe_device(struct device *dev)
 {
-	struct lookup lookup = { .dev = dev };
+	struct lookup lookup = {.dev = dev};
 	struct vtd_iommu *vtd;
 	struct vtd_device *info;
 	u16 sid;
@@ -152,7 +152,8 @@ static bool rmrr_applies(const char *name, struct device *dev)
 		return true;
 	if (!dev_is_pci(dev))
 		return false;
-	for (up = pci_upstream_bridge(to_pci_dev(dev)); up; up = pci_upstream_bridge(up)) {
+	for (up = pci_upstream_bridge(to_pci_dev(dev)); up;
+	     up = pci_upstream_bridge(up)) {
 		if (!strcmp(name, dev_name(&up->dev)))
 			return true;
 	}
@@ -180,14 +181,15 @@ static void vtd_get_resv_regions(struct device *dev, struct list_head *list)
 			continue;
 		region = iommu_alloc_resv_region(rmrr->base, rmrr->last - rmrr->base + 1,
 						 IOMMU_READ | IOMMU_WRITE,
-						 rmrr_is_relaxable(dev) ?
-							 IOMMU_RESV_DIRECT_RELAXABLE :
-							 IOMMU_RESV_DIRECT);
+						 rmrr_is_relaxable(dev)
+							 ? IOMMU_RESV_DIRECT_RELAXABLE
+							 : IOMMU_RESV_DIRECT);
 		if (!region)
 			break;
 		list_add_tail(&region->list, list);
 	}
-	region = iommu_alloc_resv_region(MSI_WINDOW_BASE, MSI_WINDOW_LAST - MSI_WINDOW_BASE + 1, 0,
+	region = iommu_alloc_resv_region(MSI_WINDOW_BASE,
+					 MSI_WINDOW_LAST - MSI_WINDOW_BASE + 1, 0,
 					 IOMMU_RESV_MSI);
 	if (region)
 		list_add_tail(&region->list, list);

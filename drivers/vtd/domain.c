@@ -29,13 +29,14 @@ static int domain_get_iommu(struct vtd_domain *domain, struct vtd_iommu *vtd)
 	if (!use)
 		return -ENOMEM;
 	mutex_lock(&vtd->lock);
-	rc = xa_alloc(&vtd->domain_ids, &did, NULL, XA_LIMIT(VTD_DID_FIRST, vtd_ndoms(vtd) - 1));
+	rc = xa_alloc(&vtd->domain_ids, &did, NULL,
+		      XA_LIMIT(VTD_DID_FIRST, vtd_ndoms(vtd) - 1));
 	mutex_unlock(&vtd->lock);
 	if (rc) {
 		rc = rc == -EBUSY ? -ENOSPC : rc;
 		goto err_use;
 	}
-	*use = (struct vtd_domain_iommu){ .vtd = vtd, .did = (u16)did, .refcnt = 1 };
+	*use = (struct vtd_domain_iommu){.vtd = vtd, .did = (u16)did, .refcnt = 1};
 	rc = xa_insert(&domain->iommus, vtd->unit, use);
 	if (rc)
 		goto err_did;
@@ -77,7 +78,8 @@ static iova_t aligned_span(iova_t start, iova_t last, unsigned *am)
 }
 
 /* @ih: no table page was unlinked, so cached tables stay good. */
-static void domain_flush_range(struct vtd_domain *domain, iova_t start, iova_t last, bool ih)
+static void domain_flush_range(struct vtd_domain *domain, iova_t start, iova_t last,
+			       bool ih)
 {
 	struct vtd_domain_iommu *use;
 	unsigned am;
@@ -116,7 +118,8 @@ static int vtd_iotlb_sync_map(struct iommu_domain *domain, iova_t iova, u64 size
 	guard(mutex)(&vd->lock);
 	xa_for_each(&vd->iommus, unit, use) {
 		if (use->vtd->cap & VTD_CAP_CM)
-			vtd_flush_iotlb(use->vtd, use->did, addr, am, false, VTD_GRAN_PAGE);
+			vtd_flush_iotlb(use->vtd, use->did, addr, am, false,
+					VTD_GRAN_PAGE);
 		else
 			vtd_flush_write_buffer(use->vtd);
 	}
@@ -125,12 +128,13 @@ static int vtd_iotlb_sync_map(struct iommu_domain *domain, iova_t iova, u64 size
 
 /* --- mapping -------------------------------------------------------------------- */
 
-static int vtd_map_range(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size,
-			 int prot, u64 *mapped)
+static int vtd_map_range(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr,
+			 u64 size, int prot, u64 *mapped)
 {
 	struct vtd_domain *vd = to_vtd_domain(domain);
 	struct iommu_pages_list freed = IOMMU_PAGES_LIST_INIT;
-	int rc = pgtable_map_range(&vd->pt, iova, paddr, size, (unsigned)prot, mapped, &freed);
+	int rc = pgtable_map_range(&vd->pt, iova, paddr, size, (unsigned)prot, mapped,
+				   &freed);
 
 	/* A large page took the place of empty tables that the unit may have cached. */
 	if (unlikely(!iommu_pages_list_empty(&freed))) {
@@ -262,8 +266,8 @@ static int vtd_blocked_attach(struct iommu_domain *domain, struct device *dev,
 	return 0;
 }
 
-static const struct iommu_domain_ops blocked_ops = { .attach_dev = vtd_blocked_attach };
-static const struct iommu_domain_ops identity_ops = { .attach_dev = vtd_identity_attach };
+static const struct iommu_domain_ops blocked_ops = {.attach_dev = vtd_blocked_attach};
+static const struct iommu_domain_ops identity_ops = {.attach_dev = vtd_identity_attach};
 
 struct iommu_domain vtd_blocked_domain = {
 	.type = IOMMU_DOMAIN_BLOCKED,
@@ -326,11 +330,12 @@ struct iommu_domain *vtd_domain_alloc_paging_flags(struct device *dev, u32 flags
 {
 	struct vtd_device *info = dev_iommu_priv_get(dev);
 	struct vtd_iommu *vtd = info->vtd;
-	struct pgtable_config config = { .pgsize_mask = SZ_4K };
+	struct pgtable_config config = {.pgsize_mask = SZ_4K};
 	struct vtd_domain *vd;
 	int rc;
 
-	/* Nesting and dirty bits need scalable mode; a PASID is only a promise to ask later. */
+	/* Nesting and dirty bits need scalable mode; a PASID is only a promise to ask
+	 * later. */
 	if (data || (flags & ~IOMMU_ALLOC_PASID))
 		return ERR_PTR(-EOPNOTSUPP);
 	config.va_bits = (u8)second_stage_bits(vtd, &config.top_level);

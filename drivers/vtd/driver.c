@@ -80,7 +80,8 @@ static bool has_word(const char *value, size_t len, const char *word)
 
 static struct vtd_options read_options(const struct machine *m)
 {
-	struct vtd_options options = { .enabled = true, .superpage = true, .intremap = true };
+	struct vtd_options options = {
+		.enabled = true, .superpage = true, .intremap = true};
 	const char *pos = m->cmdline;
 	struct cmdline_arg arg;
 
@@ -146,13 +147,13 @@ static int domains_used_show(struct iommu_device *iommu, char *buf, size_t size)
 }
 
 static const struct iommu_attribute vtd_attrs[] = {
-	{ "version", version_show },
-	{ "address", address_show },
-	{ "cap", cap_show },
-	{ "ecap", ecap_show },
-	{ "domains_supported", domains_supported_show },
-	{ "domains_used", domains_used_show },
-	{ NULL, NULL },
+	{"version", version_show},
+	{"address", address_show},
+	{"cap", cap_show},
+	{"ecap", ecap_show},
+	{"domains_supported", domains_supported_show},
+	{"domains_used", domains_used_show},
+	{NULL, NULL},
 };
 
 /* --- start ---------------------------------------------------------------------- */
@@ -240,9 +241,11 @@ static int take_over(struct vtd_iommu *vtd)
 			vtd->pre_enabled = true;
 			return 0;
 		}
-		pr_err("%s: failed to copy translation tables from previous kernel", vtd->name);
+		pr_err("%s: failed to copy translation tables from previous kernel",
+		       vtd->name);
 	} else {
-		pr_warn("Translation was enabled for %s but we are not in kdump mode", vtd->name);
+		pr_warn("Translation was enabled for %s but we are not in kdump mode",
+			vtd->name);
 	}
 	return vtd_command(vtd, vtd->gcmd & ~VTD_GCMD_TE, VTD_GSTS_TES, false);
 }
@@ -271,7 +274,8 @@ static int start_translation(struct vtd_iommu *vtd)
 		rc = set_root(vtd);
 	if (rc)
 		return rc;
-	/* Fault events reach us through hw_host_ops.unit_event, whatever the message says. */
+	/* Fault events reach us through hw_host_ops.unit_event, whatever the message
+	 * says. */
 	vtd_wr32(vtd, VTD_FEDATA, 0);
 	vtd_wr32(vtd, VTD_FEADDR, (u32)MSI_WINDOW_BASE);
 	vtd_wr32(vtd, VTD_FEUADDR, 0);
@@ -321,7 +325,8 @@ static void vtd_destroy(struct vtd_iommu *vtd)
 	kfree(vtd);
 }
 
-int vtd_driver_register(struct machine *m, u32 unit, const struct vtd_driver_params *params)
+int vtd_driver_register(struct machine *m, u32 unit,
+			const struct vtd_driver_params *params)
 {
 	struct vtd_options options = read_options(m);
 	struct vtd_iommu *vtd = vtd_create(m, unit, params);

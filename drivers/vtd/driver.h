@@ -37,8 +37,8 @@ struct vtd_iommu {
 	char name[16]; /* "dmar0" */
 	struct vtd_driver_params params;
 	u64 cap, ecap;
-	u32 gcmd; /* shadow of what stays set in GCMD; lock */
-	u8 msagaw; /* largest supported AGAW, as in a context entry's AW */
+	u32 gcmd;	   /* shadow of what stays set in GCMD; lock */
+	u8 msagaw;	   /* largest supported AGAW, as in a context entry's AW */
 	bool superpage;	   /* not intel_iommu=sp_off */
 	bool registered;   /* with the core */
 	bool pre_enabled;  /* kdump: translation was on, the old tables were copied */

@@ -46,17 +46,19 @@ static void handle_one(struct vtd_iommu *vtd, u64 lo, u64 hi)
 	bool read = hi & VTD_FRCD_HI_T1;
 
 	if (reason >= VTD_FR_IR_REQUEST_RESERVED && reason <= VTD_FR_IR_SID) {
-		pr_warn("DMAR: [INTR-REMAP] Request device [%02x:%02x.%d] fault index 0x%llx "
+		pr_warn("DMAR: [INTR-REMAP] Request device [%02x:%02x.%d] fault index "
+			"0x%llx "
 			"[fault reason 0x%02x]",
-			sid >> 8, PCI_SLOT(sid), PCI_FUNC(sid), (unsigned long long)(lo >> 48),
-			reason);
+			sid >> 8, PCI_SLOT(sid), PCI_FUNC(sid),
+			(unsigned long long)(lo >> 48), reason);
 		return;
 	}
 	pr_warn("DMAR: [DMA %s NO_PASID] Request device [%02x:%02x.%d] fault addr 0x%llx "
 		"[fault reason 0x%02x]",
 		read ? "Read" : "Write", sid >> 8, PCI_SLOT(sid), PCI_FUNC(sid),
 		(unsigned long long)(lo & VTD_FRCD_LO_FI), reason);
-	report(vtd, sid, lo & VTD_FRCD_LO_FI, read ? IOMMU_FAULT_READ : IOMMU_FAULT_WRITE);
+	report(vtd, sid, lo & VTD_FRCD_LO_FI,
+	       read ? IOMMU_FAULT_READ : IOMMU_FAULT_WRITE);
 }
 
 void vtd_fault_handle(struct vtd_iommu *vtd)

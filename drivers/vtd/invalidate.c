@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Invalidation of what the unit caches: through the queue, each submission followed by
- * a wait descriptor that writes a status word, or through the registers of units that have
- * no queue. VT-d specification 6.5.
+ * a wait descriptor that writes a status word, or through the registers of units that
+ * have no queue. VT-d specification 6.5.
  *
  * A submission returns when the unit has completed it, so the queue is empty between
  * submissions. A unit that answers with an error, or not at all, costs a bounded time.
@@ -23,7 +23,8 @@ static u32 *status_word(struct vtd_iommu *vtd, u32 index)
 
 static struct vtd_qi_desc *ring_desc(struct vtd_iommu *vtd, u32 index)
 {
-	return (struct vtd_qi_desc *)ram_ptr(&vtd->m->hw, vtd->qi_ring, PAGE_SIZE) + index;
+	return (struct vtd_qi_desc *)ram_ptr(&vtd->m->hw, vtd->qi_ring, PAGE_SIZE) +
+	       index;
 }
 
 /* The unit stopped at a descriptor: put a harmless one in its place and go on. */
@@ -32,10 +33,12 @@ static int qi_check_fault(struct vtd_iommu *vtd, const struct vtd_qi_desc *wait)
 	u32 fsts = vtd_rd32(vtd, VTD_FSTS);
 
 	if (fsts & VTD_FSTS_IQE) {
-		u32 head = (u32)(vtd_rd64(vtd, VTD_IQH) & VTD_IQ_OFF_MASK) / sizeof(*wait);
+		u32 head =
+			(u32)(vtd_rd64(vtd, VTD_IQH) & VTD_IQ_OFF_MASK) / sizeof(*wait);
 
 		pr_err("%s: invalidation queue error %llu at descriptor %u", vtd->name,
-		       (unsigned long long)(vtd_rd64(vtd, VTD_IQERCD) & VTD_IQERCD_IQEI_MASK),
+		       (unsigned long long)(vtd_rd64(vtd, VTD_IQERCD) &
+					    VTD_IQERCD_IQEI_MASK),
 		       head);
 		if (head < VTD_QI_LENGTH)
 			*ring_desc(vtd, head) = *wait;
@@ -59,7 +62,7 @@ static int qi_submit(struct vtd_iommu *vtd, u64 lo, u64 hi)
 	wait_index = (vtd->qi_tail + 1) % VTD_QI_LENGTH;
 	wait.lo = VTD_QI_WAIT | VTD_QI_WAIT_SW | VTD_QI_WAIT_DATA(QI_STATUS_DONE);
 	wait.hi = vtd->qi_status + wait_index * sizeof(u32);
-	*ring_desc(vtd, vtd->qi_tail) = (struct vtd_qi_desc){ lo, hi };
+	*ring_desc(vtd, vtd->qi_tail) = (struct vtd_qi_desc){lo, hi};
 	*ring_desc(vtd, wait_index) = wait;
 	__atomic_store_n(status_word(vtd, wait_index), QI_STATUS_BUSY, __ATOMIC_RELEASE);
 	vtd->qi_tail = (wait_index + 1) % VTD_QI_LENGTH;
@@ -138,8 +141,8 @@ int vtd_flush_context(struct vtd_iommu *vtd, u16 did, u16 sid, unsigned granular
 {
 	if (vtd->qi)
 		return qi_submit(vtd,
-				 VTD_QI_CONTEXT | VTD_QI_GRAN(granularity) | VTD_QI_DID(did) |
-					 VTD_QI_CC_SID(sid),
+				 VTD_QI_CONTEXT | VTD_QI_GRAN(granularity) |
+					 VTD_QI_DID(did) | VTD_QI_CC_SID(sid),
 				 0);
 	return register_submit(vtd, VTD_CCMD,
 			       VTD_CCMD_ICC | (u64)granularity << VTD_CCMD_CIRG_SHIFT |
@@ -159,7 +162,8 @@ int vtd_flush_iotlb(struct vtd_iommu *vtd, u16 did, iova_t addr, unsigned am, bo
 		hi = (addr & VTD_QI_IOTLB_ADDR) | (ih ? VTD_QI_IOTLB_IH : 0) | am;
 	if (vtd->qi)
 		return qi_submit(vtd,
-				 VTD_QI_IOTLB | VTD_QI_GRAN(granularity) | VTD_QI_DID(did) |
+				 VTD_QI_IOTLB | VTD_QI_GRAN(granularity) |
+					 VTD_QI_DID(did) |
 					 (drain_write ? VTD_QI_IOTLB_DW : 0) |
 					 (drain_read ? VTD_QI_IOTLB_DR : 0),
 				 hi);

@@ -14,7 +14,7 @@
 
 #define IRT_ENTRIES 65536U
 #define IRT_SIZE    (IRT_ENTRIES * sizeof(struct vtd_irte))
-#define IRT_ORDER   8 /* 1 MiB */
+#define IRT_ORDER   8	/* 1 MiB */
 #define IRT_S	    0xf /* 2^(S + 1) entries */
 #define SUBHANDLES  32U
 
@@ -48,7 +48,7 @@ static int alias_one(struct pci_dev *pdev, u16 alias, void *data)
 static u64 irte_source(struct device *dev)
 {
 	const struct vtd_device *info = dev_iommu_priv_get(dev);
-	struct alias_walk walk = { 0 };
+	struct alias_walk walk = {0};
 	struct pci_dev *pdev;
 	u8 bus;
 
@@ -63,7 +63,8 @@ static u64 irte_source(struct device *dev)
 	pci_for_each_dma_alias(pdev, alias_one, &walk);
 	/* A conventional bus behind a bridge: all that can be told is the bus. */
 	if (walk.alias >> 8 != walk.pdev->bus->number)
-		return VTD_IRTE_SVT(VTD_SVT_BUS) | VTD_IRTE_SID((walk.alias & 0xff00) | bus);
+		return VTD_IRTE_SVT(VTD_SVT_BUS) |
+		       VTD_IRTE_SID((walk.alias & 0xff00) | bus);
 	if (walk.count >= 2 && walk.same_bus == walk.count)
 		return VTD_IRTE_SVT(VTD_SVT_BUS) | VTD_IRTE_SID((unsigned)bus << 8 | bus);
 	if (walk.pdev->bus->number != bus)
@@ -71,7 +72,8 @@ static u64 irte_source(struct device *dev)
 	return VTD_IRTE_SVT(VTD_SVT_SID) | VTD_IRTE_SID(pci_dev_id(pdev));
 }
 
-static int remap_map(struct irq_remap *remap, struct device *dev, u32 irq, struct msi_msg *msg)
+static int remap_map(struct irq_remap *remap, struct device *dev, u32 irq,
+		     struct msi_msg *msg)
 {
 	struct vtd_iommu *vtd = container_of(remap, struct vtd_iommu, remap);
 	u32 handle = irq & ~(SUBHANDLES - 1);
@@ -84,7 +86,8 @@ static int remap_map(struct irq_remap *remap, struct device *dev, u32 irq, struc
 	/* Not present while the halves do not belong together. */
 	__atomic_store_n(&irte->lo, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&irte->hi, irte_source(dev), __ATOMIC_RELEASE);
-	__atomic_store_n(&irte->lo, VTD_IRTE_P | VTD_IRTE_V(irq) | VTD_IRTE_DST_XAPIC(irq >> 8),
+	__atomic_store_n(&irte->lo,
+			 VTD_IRTE_P | VTD_IRTE_V(irq) | VTD_IRTE_DST_XAPIC(irq >> 8),
 			 __ATOMIC_RELEASE);
 	mutex_unlock(&vtd->lock);
 	msg->address = MSI_WINDOW_BASE | VTD_MSI_ADDR_FORMAT | VTD_MSI_ADDR_SHV |
@@ -115,7 +118,8 @@ static void copy_old_table(struct vtd_iommu *vtd)
 	const void *old = ram_ptr(&vtd->m->hw, irta & VTD_IRTA_ADDR, IRT_SIZE);
 
 	if ((irta & VTD_IRTA_S) != IRT_S || !old) {
-		pr_err("%s: failed to copy the interrupt table of the old kernel", vtd->name);
+		pr_err("%s: failed to copy the interrupt table of the old kernel",
+		       vtd->name);
 		return;
 	}
 	memcpy(irte_of(vtd, 0), old, IRT_SIZE);
@@ -135,7 +139,8 @@ int vtd_irq_remap_enable(struct vtd_iommu *vtd)
 		if (vtd_is_kdump(vtd->m))
 			copy_old_table(vtd);
 		else
-			rc = vtd_command(vtd, vtd->gcmd & ~VTD_GCMD_IRE, VTD_GSTS_IRES, false);
+			rc = vtd_command(vtd, vtd->gcmd & ~VTD_GCMD_IRE, VTD_GSTS_IRES,
+					 false);
 	}
 	vtd_wr64(vtd, VTD_IRTA, vtd->irta | IRT_S);
 	if (!rc)

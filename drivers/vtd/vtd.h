@@ -26,7 +26,8 @@ struct vtd_driver_params {
 	const struct vtd_rmrr *rmrr;
 	unsigned nr_rmrr;
 	const void *fwnode;   /* what devices' fwspec names; NULL: they have none */
-	bool platform_opt_in; /* DMA_CTRL_PLATFORM_OPT_IN_FLAG: protected since before boot */
+	bool platform_opt_in; /* DMA_CTRL_PLATFORM_OPT_IN_FLAG: protected since before
+				 boot */
 };
 
 /**

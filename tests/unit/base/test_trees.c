@@ -29,8 +29,9 @@ static void item_insert(struct rb_root *root, struct item *item)
 
 	while (*link) {
 		parent = *link;
-		link = item->key < rb_entry(parent, struct item, rb)->key ? &parent->rb_left
-									    : &parent->rb_right;
+		link = item->key < rb_entry(parent, struct item, rb)->key
+			       ? &parent->rb_left
+			       : &parent->rb_right;
 	}
 	rb_link_node(&item->rb, parent, link);
 	rb_insert_color(&item->rb, root);
@@ -81,7 +82,8 @@ struct area {
 };
 
 /* The first in order of (start, then whatever order the tree keeps) that overlaps. */
-static u64 reference_first_start(const struct area *areas, u64 start, u64 last, bool *found)
+static u64 reference_first_start(const struct area *areas, u64 start, u64 last,
+				 bool *found)
 {
 	u64 best = UINT64_MAX;
 
@@ -97,8 +99,8 @@ static u64 reference_first_start(const struct area *areas, u64 start, u64 last, 
 	return best;
 }
 
-static void check_range(const struct rb_root_cached *root, const struct area *areas, u64 start,
-			u64 last)
+static void check_range(const struct rb_root_cached *root, const struct area *areas,
+			u64 start, u64 last)
 {
 	struct interval_tree_node *node = interval_tree_iter_first(root, start, last);
 	unsigned expected = 0, count = 0;
@@ -179,7 +181,8 @@ static void interval_tree_spans_alternate_and_cover_range(void **state)
 			areas[i].node.last = areas[i].node.start + rnd_below(&r, 60);
 			interval_tree_insert(&areas[i].node, &root);
 		}
-		interval_tree_for_each_span(&span, &root, first, last) {
+		interval_tree_for_each_span(&span, &root, first, last)
+		{
 			assert_int_equal(span.start, next);
 			for (u64 at = span.start; at <= span.last; at++)
 				assert_int_equal(covered(areas, at), !span.is_hole);
@@ -192,7 +195,7 @@ static void interval_tree_spans_alternate_and_cover_range(void **state)
 static void interval_tree_spans_reach_the_last_address(void **state)
 {
 	struct rb_root_cached root = RB_ROOT_CACHED;
-	struct interval_tree_node node = { .start = UINT64_MAX - 1, .last = UINT64_MAX };
+	struct interval_tree_node node = {.start = UINT64_MAX - 1, .last = UINT64_MAX};
 	struct interval_tree_span_iter span;
 	unsigned count = 0;
 

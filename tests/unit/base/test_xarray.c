@@ -42,7 +42,8 @@ static void xarray_random_equals_array(void **state)
 	for (unsigned step = 0; step < STEPS; step++) {
 		/* Phases that fill and phases that empty. */
 		bool fill = step / 25000 % 2 == 0;
-		u32 id = (u32)rnd_below(&r, rnd_one_in(&r, 3) ? 100 : IDS), got = 0, min, max;
+		u32 id = (u32)rnd_below(&r, rnd_one_in(&r, 3) ? 100 : IDS), got = 0, min,
+		    max;
 
 		switch (rnd_below(&r, fill ? 4 : 3)) {
 		case 0:
@@ -73,7 +74,8 @@ static void xarray_random_equals_array(void **state)
 			id = reference_free(ref, min, max);
 			if (id > max || id >= IDS)
 				break;
-			assert_int_equal(xa_alloc(&xa, &got, &things[id], XA_LIMIT(min, max)), 0);
+			assert_int_equal(
+				xa_alloc(&xa, &got, &things[id], XA_LIMIT(min, max)), 0);
 			assert_int_equal(got, id);
 			ref[id] = &things[id];
 			break;
@@ -100,7 +102,7 @@ static void xarray_random_equals_array(void **state)
 
 static void xarray_distant_indices_are_kept(void **state)
 {
-	static const u64 at[] = { 0, 63, 64, 1ULL << 32, UINT64_MAX - 1, UINT64_MAX };
+	static const u64 at[] = {0, 63, 64, 1ULL << 32, UINT64_MAX - 1, UINT64_MAX};
 	DEFINE_XARRAY(xa);
 	s64 live = alloc_live_count();
 	unsigned n = 0;
@@ -143,10 +145,12 @@ static void xarray_alloc_cyclic_wraps_to_the_freed(void **state)
 	u32 id, next = 0;
 
 	for (u32 i = 1; i <= 10; i++) {
-		assert_int_equal(xa_alloc_cyclic(&xa, &id, &things[i], XA_LIMIT(1, 10), &next), 0);
+		assert_int_equal(
+			xa_alloc_cyclic(&xa, &id, &things[i], XA_LIMIT(1, 10), &next), 0);
 		assert_int_equal(id, i);
 	}
-	assert_int_equal(xa_alloc_cyclic(&xa, &id, things, XA_LIMIT(1, 10), &next), -EBUSY);
+	assert_int_equal(xa_alloc_cyclic(&xa, &id, things, XA_LIMIT(1, 10), &next),
+			 -EBUSY);
 	xa_erase(&xa, 4);
 	xa_erase(&xa, 7);
 	next = 6;
@@ -184,13 +188,14 @@ static void bitmap_random_equals_bytes(void **state)
 {
 	enum { N = 517 };
 	DECLARE_BITMAP(map, N);
-	bool ref[N] = { false };
+	bool ref[N] = {false};
 	struct rnd r;
 
 	rnd_seed(&r, 5);
 	bitmap_zero(map, N);
 	for (unsigned step = 0; step < 20000; step++) {
-		u64 start = rnd_below(&r, N), n = rnd_below(&r, N - start + 1), bit, sum = 0;
+		u64 start = rnd_below(&r, N), n = rnd_below(&r, N - start + 1), bit,
+		    sum = 0;
 		bool set = rnd_one_in(&r, 2);
 
 		if (set)

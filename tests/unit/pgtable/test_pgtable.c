@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "base/alloc.h"
 #include "base/bitmap.h"
@@ -27,11 +28,14 @@
 static struct hw_header header;
 static struct machine machine;
 static DECLARE_BITMAP(ram_used, RAM_PAGES);
+static DEFINE_MUTEX(ram_lock);
 
 int ram_alloc_pages(struct machine *m, unsigned order, phys_addr_t *out)
 {
-	u64 page = find_next_zero_bit(ram_used, RAM_PAGES, 1);
+	u64 page;
 
+	guard(mutex)(&ram_lock);
+	page = find_next_zero_bit(ram_used, RAM_PAGES, 1);
 	if (should_fail("ram") || page == RAM_PAGES)
 		return -ENOMEM;
 	__set_bit(page, ram_used);
@@ -42,6 +46,7 @@ int ram_alloc_pages(struct machine *m, unsigned order, phys_addr_t *out)
 
 void ram_free_pages(struct machine *m, phys_addr_t phys, unsigned order)
 {
+	guard(mutex)(&ram_lock);
 	assert_true(__test_and_clear_bit(phys >> PAGE_SHIFT, ram_used));
 	memset(m->hw.ram + phys, 0xa5, PAGE_SIZE);
 }
@@ -73,7 +78,8 @@ struct found {
 static bool walk_vtdss(phys_addr_t top, unsigned level, iova_t iova, struct found *found)
 {
 	for (;; level--) {
-		u64 *entry = (u64 *)(machine.hw.ram + top) + (iova >> (12 + 9 * level)) % 512;
+		u64 *entry =
+			(u64 *)(machine.hw.ram + top) + (iova >> (12 + 9 * level)) % 512;
 		u64 value = *entry;
 
 		if (!(value & 3))
@@ -97,7 +103,8 @@ static bool walk_vtdss(phys_addr_t top, unsigned level, iova_t iova, struct foun
 static bool walk_x86_64(phys_addr_t top, unsigned level, iova_t iova, struct found *found)
 {
 	for (;; level--) {
-		u64 *entry = (u64 *)(machine.hw.ram + top) + (iova >> (12 + 9 * level)) % 512;
+		u64 *entry =
+			(u64 *)(machine.hw.ram + top) + (iova >> (12 + 9 * level)) % 512;
 		u64 value = *entry;
 
 		if (!(value & BIT(0)))
@@ -121,7 +128,8 @@ static bool walk_x86_64(phys_addr_t top, unsigned level, iova_t iova, struct fou
 static bool walk_amdv1(phys_addr_t top, unsigned level, iova_t iova, struct found *found)
 {
 	for (;; level--) {
-		u64 *entry = (u64 *)(machine.hw.ram + top) + (iova >> (12 + 9 * level)) % 512;
+		u64 *entry =
+			(u64 *)(machine.hw.ram + top) + (iova >> (12 + 9 * level)) % 512;
 		u64 value = *entry, address = value & 0xffffffffff000ULL;
 		unsigned next = (value >> 9) & 7;
 
@@ -140,7 +148,8 @@ static bool walk_amdv1(phys_addr_t top, unsigned level, iova_t iova, struct foun
 			found->entry = (u64 *)((uintptr_t)entry &
 					       ~((uintptr_t)found->count * 8 - 1));
 			for (unsigned i = 0; i < found->count; i++)
-				assert_int_equal((found->entry[i] ^ value) & ~(u64)BIT(6), 0);
+				assert_int_equal((found->entry[i] ^ value) & ~(u64)BIT(6),
+						 0);
 			found->readable = value & BIT_ULL(61);
 			found->writable = value & BIT_ULL(62);
 			return true;
@@ -167,13 +176,14 @@ struct format_case {
 
 struct flat {
 	phys_addr_t phys;
-	u8 lg2;	 /* of the page; 0: nothing mapped */
+	u8 lg2; /* of the page; 0: nothing mapped */
 	u8 first : 1, read : 1, write : 1, dirty : 1;
 };
 
 static struct flat *flat;
 
-static unsigned reference_lg2(const struct pgtable *pt, iova_t iova, u64 size, phys_addr_t phys)
+static unsigned reference_lg2(const struct pgtable *pt, iova_t iova, u64 size,
+			      phys_addr_t phys)
 {
 	for (unsigned lg2 = 63; lg2 >= 12; lg2--) {
 		u64 page = 1ULL << lg2;
@@ -185,11 +195,12 @@ static unsigned reference_lg2(const struct pgtable *pt, iova_t iova, u64 size, p
 	return 0;
 }
 
-static int reference_map(const struct pgtable *pt, iova_t base, iova_t iova, phys_addr_t phys,
-			 u64 size, unsigned prot, u64 *mapped)
+static int reference_map(const struct pgtable *pt, iova_t base, iova_t iova,
+			 phys_addr_t phys, u64 size, unsigned prot, u64 *mapped)
 {
 	while (*mapped < size) {
-		unsigned lg2 = reference_lg2(pt, iova + *mapped, size - *mapped, phys + *mapped);
+		unsigned lg2 =
+			reference_lg2(pt, iova + *mapped, size - *mapped, phys + *mapped);
 		struct flat *at = &flat[(iova + *mapped - base) / PAGE_SIZE];
 
 		for (u64 i = 0; i < (1ULL << lg2) / PAGE_SIZE; i++) {
@@ -197,11 +208,11 @@ static int reference_map(const struct pgtable *pt, iova_t base, iova_t iova, phy
 				return -EADDRINUSE;
 		}
 		for (u64 i = 0; i < (1ULL << lg2) / PAGE_SIZE; i++) {
-			at[i] = (struct flat){ .phys = phys + *mapped + i * PAGE_SIZE,
-					       .lg2 = (u8)lg2,
-					       .first = !i,
-					       .read = prot & 1,
-					       .write = prot >> 1 & 1 };
+			at[i] = (struct flat){.phys = phys + *mapped + i * PAGE_SIZE,
+					      .lg2 = (u8)lg2,
+					      .first = !i,
+					      .read = prot & 1,
+					      .write = prot >> 1 & 1};
 		}
 		*mapped += 1ULL << lg2;
 	}
@@ -310,21 +321,24 @@ static void pgtable_random_equals_flat_map(void **state)
 		pages = min(pages, PAGES - page);
 		iova = c->base + page * PAGE_SIZE;
 		phys = rnd_below(&r, 64) << 30;
-		phys += rnd_one_in(&r, 2) ? iova % SZ_1G : rnd_below(&r, SZ_1G / PAGE_SIZE) << 12;
+		phys += rnd_one_in(&r, 2) ? iova % SZ_1G
+					  : rnd_below(&r, SZ_1G / PAGE_SIZE) << 12;
 		if (rnd_one_in(&r, 2)) {
-			rc = pgtable_map_range(&pt, iova, phys, pages * PAGE_SIZE, prot, &got,
-					       &freed);
-			want = reference_map(&pt, c->base, iova, phys, pages * PAGE_SIZE, prot,
-					     &expect);
+			rc = pgtable_map_range(&pt, iova, phys, pages * PAGE_SIZE, prot,
+					       &got, &freed);
+			want = reference_map(&pt, c->base, iova, phys, pages * PAGE_SIZE,
+					     prot, &expect);
 			assert_int_equal(rc, want);
 			assert_int_equal(got, expect);
 			if (rc && got) {
-				assert_int_equal(pgtable_unmap_range(&pt, iova, got, &freed), got);
+				assert_int_equal(
+					pgtable_unmap_range(&pt, iova, got, &freed), got);
 				reference_unmap(c->base, iova, got);
 			}
 		} else {
 			got = pgtable_unmap_range(&pt, iova, pages * PAGE_SIZE, &freed);
-			assert_int_equal(got, reference_unmap(c->base, iova, pages * PAGE_SIZE));
+			assert_int_equal(got, reference_unmap(c->base, iova,
+							      pages * PAGE_SIZE));
 		}
 		if (rnd_one_in(&r, 4))
 			iommu_put_pages_list(&machine, &freed);
@@ -354,7 +368,8 @@ static void pgtable_unmap_whole_frees_all_tables(void **state)
 
 	assert_int_equal(pgtable_init(&pt, &machine, c->fmt, &c->config), 0);
 	/* Never congruent, so all of it is 4 KiB pages. */
-	assert_int_equal(pgtable_map_range(&pt, c->base, 0x3000, SZ_2M * 5, 3, &mapped, &freed),
+	assert_int_equal(pgtable_map_range(&pt, c->base, 0x3000, SZ_2M * 5, 3, &mapped,
+					   &freed),
 			 0);
 	assert_int_equal(mapped, SZ_2M * 5);
 	assert_int_equal(pgtable_unmap_range(&pt, c->base, SZ_2M * 5, &freed), SZ_2M * 5);
@@ -364,9 +379,11 @@ static void pgtable_unmap_whole_frees_all_tables(void **state)
 	iommu_put_pages_list(&machine, &freed);
 	/* Nothing remembers a table that is gone. */
 	mapped = 0;
-	assert_int_equal(pgtable_map_range(&pt, c->base + SZ_2M * 4, 0x5000, SZ_4K, 3, &mapped,
-					   &freed), 0);
-	assert_true(c->walk(pgtable_top(&pt), pgtable_top_level(&pt), c->base + SZ_2M * 4, &found));
+	assert_int_equal(pgtable_map_range(&pt, c->base + SZ_2M * 4, 0x5000, SZ_4K, 3,
+					   &mapped, &freed),
+			 0);
+	assert_true(c->walk(pgtable_top(&pt), pgtable_top_level(&pt), c->base + SZ_2M * 4,
+			    &found));
 	assert_int_equal(found.phys, 0x5000);
 	pgtable_destroy(&pt);
 	assert_true(bitmap_empty(ram_used, RAM_PAGES));
@@ -381,16 +398,20 @@ static void pgtable_large_page_over_empty_tables_frees_them(void **state)
 	struct pgtable pt;
 
 	assert_int_equal(pgtable_init(&pt, &machine, c->fmt, &c->config), 0);
-	assert_int_equal(pgtable_map_range(&pt, base + SZ_2M, SZ_4K, SZ_4K, 3, &mapped, &freed), 0);
+	assert_int_equal(pgtable_map_range(&pt, base + SZ_2M, SZ_4K, SZ_4K, 3, &mapped,
+					   &freed),
+			 0);
 	mapped = 0;
-	assert_int_equal(pgtable_map_range(&pt, base, 0, SZ_1G, 3, &mapped, &freed), -EADDRINUSE);
+	assert_int_equal(pgtable_map_range(&pt, base, 0, SZ_1G, 3, &mapped, &freed),
+			 -EADDRINUSE);
 	assert_int_equal(mapped, 0);
 	assert_int_equal(pgtable_unmap_range(&pt, base + SZ_2M, SZ_4K, &freed), SZ_4K);
 	assert_int_equal(freed.count, 0);
 	assert_int_equal(pgtable_map_range(&pt, base, 0, SZ_1G, 3, &mapped, &freed), 0);
 	assert_int_equal(freed.count, 2);
 	/* A stale cursor would write into a table that is gone. */
-	assert_int_equal(pgtable_map_range(&pt, base + SZ_2M, 0, SZ_4K, 3, &mapped, &freed),
+	assert_int_equal(pgtable_map_range(&pt, base + SZ_2M, 0, SZ_4K, 3, &mapped,
+					   &freed),
 			 -EADDRINUSE);
 	assert_int_equal(pgtable_unmap_range(&pt, base + SZ_2M, SZ_4K, &freed), 0);
 	assert_int_equal(pgtable_unmap_range(&pt, base, SZ_4K, &freed), SZ_1G);
@@ -408,18 +429,26 @@ static void pgtable_bad_arguments_are_refused(void **state)
 
 	assert_int_equal(pgtable_init(&pt, &machine, c->fmt, &c->config), 0);
 	assert_int_equal(pgtable_map_range(&pt, 0, 0, 0, 3, &mapped, &freed), -EINVAL);
-	assert_int_equal(pgtable_map_range(&pt, 0, 0, SZ_4K, 0, &mapped, &freed), -EINVAL);
-	assert_int_equal(pgtable_map_range(&pt, 0x800, 0, SZ_4K, 3, &mapped, &freed), -ENXIO);
-	assert_int_equal(pgtable_map_range(&pt, 0, 0x10, SZ_4K, 3, &mapped, &freed), -ENXIO);
-	assert_int_equal(pgtable_map_range(&pt, ~0ULL << 12, 0, SZ_4K * 2, 3, &mapped, &freed),
+	assert_int_equal(pgtable_map_range(&pt, 0, 0, SZ_4K, 0, &mapped, &freed),
+			 -EINVAL);
+	assert_int_equal(pgtable_map_range(&pt, 0x800, 0, SZ_4K, 3, &mapped, &freed),
+			 -ENXIO);
+	assert_int_equal(pgtable_map_range(&pt, 0, 0x10, SZ_4K, 3, &mapped, &freed),
+			 -ENXIO);
+	assert_int_equal(pgtable_map_range(&pt, ~0ULL << 12, 0, SZ_4K * 2, 3, &mapped,
+					   &freed),
 			 -EOVERFLOW);
-	assert_int_equal(pgtable_map_range(&pt, 0, 1ULL << 52, SZ_4K, 3, &mapped, &freed), -ERANGE);
+	assert_int_equal(pgtable_map_range(&pt, 0, 1ULL << 52, SZ_4K, 3, &mapped, &freed),
+			 -ERANGE);
 	if (pt.va_bits < 64) {
-		assert_int_equal(pgtable_map_range(&pt, 1ULL << pt.va_bits, 0, SZ_4K, 3, &mapped,
-						   &freed), -ERANGE);
-		assert_int_equal(pgtable_map_range(&pt, (1ULL << pt.va_bits) - SZ_4K, 0, SZ_4K * 2,
-						   3, &mapped, &freed), -ERANGE);
-		assert_int_equal(pgtable_unmap_range(&pt, 1ULL << pt.va_bits, SZ_4K, &freed), 0);
+		assert_int_equal(pgtable_map_range(&pt, 1ULL << pt.va_bits, 0, SZ_4K, 3,
+						   &mapped, &freed),
+				 -ERANGE);
+		assert_int_equal(pgtable_map_range(&pt, (1ULL << pt.va_bits) - SZ_4K, 0,
+						   SZ_4K * 2, 3, &mapped, &freed),
+				 -ERANGE);
+		assert_int_equal(
+			pgtable_unmap_range(&pt, 1ULL << pt.va_bits, SZ_4K, &freed), 0);
 	}
 	assert_int_equal(mapped, 0);
 	assert_int_equal(pgtable_unmap_range(&pt, 0, 0, &freed), 0);
@@ -440,14 +469,16 @@ static void pgtable_map_without_memory_reports_what_it_mapped(void **state)
 
 		assert_int_equal(pgtable_init(&pt, &machine, c->fmt, &c->config), 0);
 		fault_inject_arm(nth);
-		rc = pgtable_map_range(&pt, c->base, 0x3000, SZ_2M * 3, 3, &mapped, &freed);
+		rc = pgtable_map_range(&pt, c->base, 0x3000, SZ_2M * 3, 3, &mapped,
+				       &freed);
 		if (!fault_inject_disarm())
 			break;
 		assert_int_equal(rc, -ENOMEM);
 		assert_int_equal(mapped % SZ_2M, 0);
 		assert_true(mapped < SZ_2M * 3);
-		assert_int_equal(mapped ? pgtable_unmap_range(&pt, c->base, mapped, &freed) : 0,
-				 mapped);
+		assert_int_equal(
+			mapped ? pgtable_unmap_range(&pt, c->base, mapped, &freed) : 0,
+			mapped);
 		iommu_put_pages_list(&machine, &freed);
 		pgtable_destroy(&pt);
 		assert_true(bitmap_empty(ram_used, RAM_PAGES));
@@ -477,30 +508,35 @@ static void pgtable_dirty_is_read_and_cleared(void **state)
 	struct iommu_pages_list freed = IOMMU_PAGES_LIST_INIT;
 	iova_t base = ALIGN(c->base, SZ_1G);
 	u64 dirty = c->fmt == &pgtable_amdv1 ? BIT_ULL(6) : BIT_ULL(9);
-	struct dirty_log log = { 0 };
+	struct dirty_log log = {0};
 	struct found found;
 	u64 mapped = 0;
 	struct pgtable pt;
 
 	assert_int_equal(pgtable_init(&pt, &machine, c->fmt, &c->config), 0);
-	assert_int_equal(pgtable_map_range(&pt, base, 0, SZ_2M + 16 * SZ_4K, 3, &mapped, &freed),
+	assert_int_equal(pgtable_map_range(&pt, base, 0, SZ_2M + 16 * SZ_4K, 3, &mapped,
+					   &freed),
 			 0);
 	if (!c->fmt->read_and_clear_dirty) {
-		assert_int_equal(pgtable_read_and_clear_dirty(&pt, base, SZ_4K, 0, log_dirty, &log),
+		assert_int_equal(pgtable_read_and_clear_dirty(&pt, base, SZ_4K, 0,
+							      log_dirty, &log),
 				 -EOPNOTSUPP);
 		goto out;
 	}
-	assert_int_equal(pgtable_read_and_clear_dirty(&pt, base, SZ_1G, 0, log_dirty, &log), 0);
+	assert_int_equal(
+		pgtable_read_and_clear_dirty(&pt, base, SZ_1G, 0, log_dirty, &log), 0);
 	assert_int_equal(log.bytes, 0);
-	assert_true(c->walk(pgtable_top(&pt), pgtable_top_level(&pt), base + SZ_2M + SZ_4K * 3,
-			    &found));
+	assert_true(c->walk(pgtable_top(&pt), pgtable_top_level(&pt),
+			    base + SZ_2M + SZ_4K * 3, &found));
 	found.entry[found.count - 1] |= dirty;
 	for (u32 flags = PGTABLE_DIRTY_NO_CLEAR;; flags = 0) {
-		log = (struct dirty_log){ 0 };
-		assert_int_equal(pgtable_read_and_clear_dirty(&pt, base, SZ_1G, flags, log_dirty,
-							      &log), 0);
+		log = (struct dirty_log){0};
+		assert_int_equal(pgtable_read_and_clear_dirty(&pt, base, SZ_1G, flags,
+							      log_dirty, &log),
+				 0);
 		assert_int_equal(log.bytes, found.page);
-		assert_int_equal(log.first, (base + SZ_2M + SZ_4K * 3) & ~(found.page - 1));
+		assert_int_equal(log.first,
+				 (base + SZ_2M + SZ_4K * 3) & ~(found.page - 1));
 		if (!flags)
 			break;
 		assert_true(found.entry[found.count - 1] & dirty);
@@ -515,7 +551,7 @@ static void pgtable_damaged_tables_cost_no_more_than_what_was_built(void **state
 {
 	const struct format_case *c = *state;
 	struct iommu_pages_list freed = IOMMU_PAGES_LIST_INIT;
-	struct dirty_log log = { 0 };
+	struct dirty_log log = {0};
 	u64 mapped = 0;
 	struct pgtable pt;
 	struct rnd r;
@@ -526,15 +562,17 @@ static void pgtable_damaged_tables_cost_no_more_than_what_was_built(void **state
 
 		memset(ram_used, 0, sizeof(ram_used));
 		assert_int_equal(pgtable_init(&pt, &machine, c->fmt, &c->config), 0);
-		assert_int_equal(pgtable_map_range(&pt, c->base, 0, SZ_2M * 3, 3, &mapped, &freed), 0);
+		assert_int_equal(pgtable_map_range(&pt, c->base, 0, SZ_2M * 3, 3, &mapped,
+						   &freed),
+				 0);
 		top = (u64 *)(machine.hw.ram + pgtable_top(&pt));
 		/* Every entry of the top points somewhere, mostly back at the top. */
 		for (unsigned i = 0; i < 512; i++) {
 			u64 where = rnd_one_in(&r, 4) ? rnd_u64(&r) & 0xffffffffff000ULL
 						      : pgtable_top(&pt);
 
-			top[i] = where | 3 | (u64)(round % 8) << 9 | (round & 8 ? 0x80 : 0) |
-				 3ULL << 61;
+			top[i] = where | 3 | (u64)(round % 8) << 9 |
+				 (round & 8 ? 0x80 : 0) | 3ULL << 61;
 		}
 		pgtable_iova_to_phys(&pt, rnd_u64(&r));
 		pgtable_read_and_clear_dirty(&pt, 0, 1ULL << 38, 0, log_dirty, &log);
@@ -546,38 +584,127 @@ static void pgtable_damaged_tables_cost_no_more_than_what_was_built(void **state
 	memset(ram_used, 0, sizeof(ram_used));
 }
 
+/* --- several threads, each in a range of its own ------------------------------ */
+
+#define THREADS 4
+
+struct worker {
+	const struct format_case *c;
+	struct pgtable *pt;
+	unsigned number;
+	bool failed;
+};
+
+static void *work(void *data)
+{
+	struct worker *w = data;
+	struct iommu_pages_list freed = IOMMU_PAGES_LIST_INIT;
+	/* Neighbours share all tables but the lowest. */
+	iova_t base = ALIGN(w->c->base, SZ_1G) + w->number * SZ_2M;
+	struct rnd r;
+
+	rnd_seed(&r, w->number);
+	for (unsigned round = 0; round < 2000 && !w->failed; round++) {
+		u64 first = rnd_below(&r, 512), n = 1 + rnd_below(&r, 512 - first),
+		    mapped = 0;
+		phys_addr_t phys = 0x1000 + (u64)w->number * SZ_1G + round * SZ_4K;
+		iova_t iova = base + first * SZ_4K;
+
+		if (rnd_one_in(&r, 4))
+			first = 0, n = 512, iova = base, phys = w->number * SZ_2M;
+		if (pgtable_map_range(w->pt, iova, phys, n * SZ_4K, 3, &mapped, &freed) ||
+		    pgtable_iova_to_phys(w->pt, iova + n * SZ_4K - 1) !=
+			    phys + n * SZ_4K - 1 ||
+		    pgtable_unmap_range(w->pt, iova, n * SZ_4K, &freed) != n * SZ_4K ||
+		    pgtable_iova_to_phys(w->pt, iova))
+			w->failed = true;
+		iommu_put_pages_list(&machine, &freed);
+	}
+	return NULL;
+}
+
+static void pgtable_threads_in_their_own_ranges_do_not_disturb(void **state)
+{
+	struct worker workers[THREADS];
+	pthread_t threads[THREADS];
+	struct pgtable pt;
+	const struct format_case *c = *state;
+
+	assert_int_equal(pgtable_init(&pt, &machine, c->fmt, &c->config), 0);
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){.c = c, .pt = &pt, .number = i};
+		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_false(workers[i].failed);
+	}
+	pgtable_destroy(&pt);
+	assert_true(bitmap_empty(ram_used, RAM_PAGES));
+}
+
 int main(void)
 {
 	static struct format_case cases[] = {
-		{ "vtdss-3", &pgtable_vtdss, { .top_level = 2 }, walk_vtdss, 0, 60000 },
-		{ "vtdss-4", &pgtable_vtdss, { .top_level = 3 }, walk_vtdss, (1ULL << 47) - SZ_1G,
-		  60000 },
-		{ "vtdss-5", &pgtable_vtdss, { .top_level = 4 }, walk_vtdss,
-		  (1ULL << 57) - 3 * SZ_1G, 40000 },
-		{ "x86_64-4", &pgtable_x86_64, { .top_level = 3, .va_bits = 47 }, walk_x86_64,
-		  SZ_1G / 2, 60000 },
-		{ "x86_64-5", &pgtable_x86_64, { .top_level = 4, .va_bits = 56 }, walk_x86_64,
-		  (1ULL << 56) - 3 * SZ_1G, 30000 },
-		{ "amdv1-fixed", &pgtable_amdv1, { .top_level = 3 }, walk_amdv1, SZ_1G / 4, 60000 },
-		{ "amdv1-grows", &pgtable_amdv1, { .top_level = 2, .dynamic_top = true }, walk_amdv1,
-		  (1ULL << 39) - SZ_1G - SZ_1G / 2, 60000 },
-		{ "amdv1-6", &pgtable_amdv1, { .top_level = 2, .dynamic_top = true }, walk_amdv1,
-		  0 - 3 * SZ_1G, 40000 },
+		{"vtdss-3", &pgtable_vtdss, {.top_level = 2}, walk_vtdss, 0, 60000},
+		{"vtdss-4",
+		 &pgtable_vtdss,
+		 {.top_level = 3},
+		 walk_vtdss,
+		 (1ULL << 47) - SZ_1G,
+		 60000},
+		{"vtdss-5",
+		 &pgtable_vtdss,
+		 {.top_level = 4},
+		 walk_vtdss,
+		 (1ULL << 57) - 3 * SZ_1G,
+		 40000},
+		{"x86_64-4",
+		 &pgtable_x86_64,
+		 {.top_level = 3, .va_bits = 47},
+		 walk_x86_64,
+		 SZ_1G / 2,
+		 60000},
+		{"x86_64-5",
+		 &pgtable_x86_64,
+		 {.top_level = 4, .va_bits = 56},
+		 walk_x86_64,
+		 (1ULL << 56) - 3 * SZ_1G,
+		 30000},
+		{"amdv1-fixed",
+		 &pgtable_amdv1,
+		 {.top_level = 3},
+		 walk_amdv1,
+		 SZ_1G / 4,
+		 60000},
+		{"amdv1-grows",
+		 &pgtable_amdv1,
+		 {.top_level = 2, .dynamic_top = true},
+		 walk_amdv1,
+		 (1ULL << 39) - SZ_1G - SZ_1G / 2,
+		 60000},
+		{"amdv1-6",
+		 &pgtable_amdv1,
+		 {.top_level = 2, .dynamic_top = true},
+		 walk_amdv1,
+		 0 - 3 * SZ_1G,
+		 40000},
 	};
-	struct CMUnitTest tests[ARRAY_SIZE(cases) * 7];
+	struct CMUnitTest tests[ARRAY_SIZE(cases) * 8];
 	unsigned n = 0;
 	int rc;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 #define CASE(test)                                                                       \
-	tests[n++] = (struct CMUnitTest){ kasprintf("%s %s", #test, cases[i].name), test, \
-					  NULL, NULL, &cases[i] }
+	tests[n++] = (struct CMUnitTest){kasprintf("%s %s", #test, cases[i].name), test, \
+					 NULL, NULL, &cases[i]}
 		CASE(pgtable_random_equals_flat_map);
 		CASE(pgtable_unmap_whole_frees_all_tables);
 		CASE(pgtable_large_page_over_empty_tables_frees_them);
 		CASE(pgtable_bad_arguments_are_refused);
 		CASE(pgtable_map_without_memory_reports_what_it_mapped);
 		CASE(pgtable_dirty_is_read_and_cleared);
+		CASE(pgtable_threads_in_their_own_ranges_do_not_disturb);
 		CASE(pgtable_damaged_tables_cost_no_more_than_what_was_built);
 	}
 	rc = cmocka_run_group_tests_name("pgtable", tests, setup, teardown);

@@ -71,23 +71,27 @@ static void add_function(struct pci_hw_bus *bus, u8 devfn, enum pci_function_kin
 {
 	struct pci_function_desc desc = {
 		.kind = kind,
-		.info = { .vendor = 0x1234, .device = 0x11e8, .class = 0xff0000, .pcie = true,
-			  .msi_vectors = 4 },
+		.info = {.vendor = 0x1234,
+			 .device = 0x11e8,
+			 .class = 0xff0000,
+			 .pcie = true,
+			 .msi_vectors = 4},
 		.unit = 0,
 	};
 
 	if (kind != PCI_FN_ENDPOINT)
-		desc.info = (struct endpoint_pci_info){ 0 };
+		desc.info = (struct endpoint_pci_info){0};
 	assert_int_equal(pci_hw_add_function(fx.host, bus, devfn, &desc, out), 0);
 }
 
 /* A machine with everything but the driver. */
 static void build(const char *cmdline, const struct vtd_unit_config *config)
 {
-	static const struct pci_iommu_hooks hooks = { iommu_dma_configure, iommu_dma_cleanup };
-	struct vtd_unit_config unit = { 0 };
-	static const char *const names[NR_DEVS] = { "0000:00:04.0", "0000:00:05.0",
-						    "0000:01:00.0" };
+	static const struct pci_iommu_hooks hooks = {iommu_dma_configure,
+						     iommu_dma_cleanup};
+	struct vtd_unit_config unit = {0};
+	static const char *const names[NR_DEVS] = {"0000:00:04.0", "0000:00:05.0",
+						   "0000:01:00.0"};
 	struct pci_function *fn, *bridge;
 	struct pci_hw_bus *bus;
 	char *error = NULL;
@@ -199,7 +203,8 @@ static void vtd_map_device_reaches_memory(void **state)
 	phys = page();
 	ram(phys)[1] = 0x1122334455667788;
 	assert_int_equal(dma_in(0, 0x10008, &value), -EFAULT);
-	assert_int_equal(iommu_map(domain, 0x10000, phys, SZ_4K, IOMMU_READ | IOMMU_WRITE), 0);
+	assert_int_equal(
+		iommu_map(domain, 0x10000, phys, SZ_4K, IOMMU_READ | IOMMU_WRITE), 0);
 	assert_int_equal(dma_in(0, 0x10008, &value), 0);
 	assert_int_equal(value, 0x1122334455667788);
 	assert_int_equal(dma_out(0, 0x10010, 42), 0);
@@ -330,18 +335,21 @@ static void random_against_flat(const struct vtd_unit_config *config)
 		for (u64 i = first; i < first + n; i++)
 			taken |= flat[i];
 		if (rnd_one_in(&r, 2)) {
-			int rc = iommu_map(domain, first * PAGE_SIZE, base + frame * PAGE_SIZE,
-					   n * PAGE_SIZE, IOMMU_READ | IOMMU_WRITE);
+			int rc = iommu_map(domain, first * PAGE_SIZE,
+					   base + frame * PAGE_SIZE, n * PAGE_SIZE,
+					   IOMMU_READ | IOMMU_WRITE);
 
 			assert_int_equal(rc, taken ? -EADDRINUSE : 0);
 			for (u64 i = 0; !rc && i < n; i++)
 				flat[first + i] = (u16)(frame + i + 1);
 		} else {
-			count = iommu_unmap(domain, first * PAGE_SIZE, n * PAGE_SIZE) / PAGE_SIZE;
+			count = iommu_unmap(domain, first * PAGE_SIZE, n * PAGE_SIZE) /
+				PAGE_SIZE;
 			memset(flat + first, 0, count * sizeof(flat[0]));
 		}
 		for (unsigned i = 0; i < 8; i++) {
-			u64 at = i < 4 ? rnd_below(&r, PAGES) : min(first + i - 4, PAGES - 1ULL);
+			u64 at = i < 4 ? rnd_below(&r, PAGES)
+				       : min(first + i - 4, PAGES - 1ULL);
 			u64 value = 0;
 			int rc = dma_in(0, at * PAGE_SIZE, &value);
 
@@ -361,28 +369,29 @@ static void vtd_random_maps_equal_what_dma_sees(void **state)
 
 static void vtd_caching_mode_random_maps_equal_what_dma_sees(void **state)
 {
-	struct vtd_unit_config config = { .caching_mode = true };
+	struct vtd_unit_config config = {.caching_mode = true};
 
 	random_against_flat(&config);
 }
 
 static void vtd_register_invalidation_random_maps_equal_what_dma_sees(void **state)
 {
-	struct vtd_unit_config config = { .no_queued_invalidation = true, .no_intremap = true };
+	struct vtd_unit_config config = {.no_queued_invalidation = true,
+					 .no_intremap = true};
 
 	random_against_flat(&config);
 }
 
 static void vtd_39_bits_random_maps_equal_what_dma_sees(void **state)
 {
-	struct vtd_unit_config config = { .aw_bits = 39 };
+	struct vtd_unit_config config = {.aw_bits = 39};
 
 	random_against_flat(&config);
 }
 
 static void vtd_57_bits_random_maps_equal_what_dma_sees(void **state)
 {
-	struct vtd_unit_config config = { .aw_bits = 57, .host_bits = 52 };
+	struct vtd_unit_config config = {.aw_bits = 57, .host_bits = 52};
 
 	random_against_flat(&config);
 }
@@ -392,10 +401,11 @@ static void vtd_geometry_follows_the_address_width(void **state)
 	static const struct {
 		u8 bits;
 		u64 end;
-	} cases[] = { { 39, (1ULL << 39) - 1 }, { 48, (1ULL << 48) - 1 }, { 57, (1ULL << 57) - 1 } };
+	} cases[] = {
+		{39, (1ULL << 39) - 1}, {48, (1ULL << 48) - 1}, {57, (1ULL << 57) - 1}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vtd_unit_config config = { .aw_bits = cases[i].bits };
+		struct vtd_unit_config config = {.aw_bits = cases[i].bits};
 		struct iommu_domain *domain;
 		phys_addr_t phys;
 		u64 value;
@@ -407,9 +417,12 @@ static void vtd_geometry_follows_the_address_width(void **state)
 		assert_int_equal(domain->geometry.aperture_end, cases[i].end);
 		assert_true(domain->geometry.force_aperture);
 		assert_int_equal(domain->pgsize_bitmap, SZ_4K | SZ_2M | SZ_1G);
-		assert_int_equal(iommu_map(domain, cases[i].end - 0xfff, phys, SZ_4K, IOMMU_READ), 0);
+		assert_int_equal(iommu_map(domain, cases[i].end - 0xfff, phys, SZ_4K,
+					   IOMMU_READ),
+				 0);
 		assert_int_equal(dma_in(0, cases[i].end - 7, &value), 0);
-		assert_int_equal(iommu_map(domain, cases[i].end + 1, phys, SZ_4K, IOMMU_READ),
+		assert_int_equal(iommu_map(domain, cases[i].end + 1, phys, SZ_4K,
+					   IOMMU_READ),
 				 -ERANGE);
 		disown(0, domain);
 		ram_free_pages(fx.m, phys, 0);
@@ -471,7 +484,8 @@ static void vtd_msi_is_delivered_and_source_checked(void **state)
 	assert_int_equal(irq_msi_message(&fx.dev[0]->dev, (u32)irq, &msg), 0);
 	assert_true(msg.address & VTD_MSI_ADDR_FORMAT);
 	data = msg.data;
-	assert_int_equal(dma_write(&fx.m->hw, (u32)fx.dev[0]->dev.hw_function, msg.address, &data, 4),
+	assert_int_equal(dma_write(&fx.m->hw, (u32)fx.dev[0]->dev.hw_function,
+				   msg.address, &data, 4),
 			 0);
 	assert_int_equal(fx.irqs, 1);
 	assert_int_equal(fx.last_irq, irq);
@@ -505,7 +519,8 @@ static void vtd_msi_behind_bridge_is_checked_by_bus(void **state)
 	assert_true(irq > 0);
 	assert_int_equal(irq_msi_message(&fx.dev[2]->dev, (u32)irq, &msg), 0);
 	data = msg.data;
-	assert_int_equal(dma_write(&fx.m->hw, (u32)fx.dev[2]->dev.hw_function, msg.address, &data, 4),
+	assert_int_equal(dma_write(&fx.m->hw, (u32)fx.dev[2]->dev.hw_function,
+				   msg.address, &data, 4),
 			 0);
 	assert_int_equal(fx.irqs, 1);
 	assert_int_equal(fx.last_irq, irq);
@@ -513,22 +528,49 @@ static void vtd_msi_behind_bridge_is_checked_by_bus(void **state)
 	demolish();
 }
 
+static void vtd_four_msi_vectors_share_one_message_address(void **state)
+{
+	u32 fn, irqs[4];
+
+	start("", NULL);
+	fn = (u32)fx.dev[0]->dev.hw_function;
+	for (unsigned i = 0; i < 4; i++) {
+		int irq = irq_alloc(&fx.dev[0]->dev, HW_IRQ_MSI, 1, (u16)i, NULL, NULL);
+
+		assert_true(irq > 0);
+		irqs[i] = (u32)irq;
+	}
+	assert_int_equal(pci_msi_enable(fx.dev[0], 4, irqs), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		hw_msi_send(&fx.m->hw, fn, i);
+		assert_int_equal(fx.irqs, i + 1);
+		assert_int_equal(fx.last_irq, irqs[i]);
+	}
+	assert_int_equal(fx.faults, 0);
+	pci_msi_disable(fx.dev[0]);
+	for (unsigned i = 0; i < 4; i++)
+		irq_free(&fx.dev[0]->dev, irqs[i]);
+	demolish();
+}
+
 static void vtd_enforce_coherency_needs_snoop_control(void **state)
 {
-	struct vtd_unit_config config = { .snoop_control = true };
+	struct vtd_unit_config config = {.snoop_control = true};
 	struct iommu_domain *domain;
 	phys_addr_t phys;
 	u64 value;
 
 	start("", NULL);
-	assert_false(device_iommu_capable(&fx.dev[0]->dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY));
+	assert_false(
+		device_iommu_capable(&fx.dev[0]->dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY));
 	domain = own(0);
 	assert_false(domain->ops->enforce_cache_coherency(domain));
 	disown(0, domain);
 	demolish();
 
 	start("", &config);
-	assert_true(device_iommu_capable(&fx.dev[0]->dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY));
+	assert_true(
+		device_iommu_capable(&fx.dev[0]->dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY));
 	domain = own(0);
 	assert_true(domain->ops->enforce_cache_coherency(domain));
 	phys = page();
@@ -541,8 +583,8 @@ static void vtd_enforce_coherency_needs_snoop_control(void **state)
 
 static void vtd_reserved_regions_hold_the_msi_window_and_rmrrs(void **state)
 {
-	static const struct vtd_rmrr rmrr[] = { { 0x800000, 0x80ffff, "0000:00:06.0" } };
-	static const struct vtd_driver_params params = { .rmrr = rmrr, .nr_rmrr = 1 };
+	static const struct vtd_rmrr rmrr[] = {{0x800000, 0x80ffff, "0000:00:06.0"}};
+	static const struct vtd_driver_params params = {.rmrr = rmrr, .nr_rmrr = 1};
 
 	build("", NULL);
 	assert_int_equal(vtd_driver_register(fx.m, 0, &params), 0);
@@ -564,8 +606,8 @@ static void vtd_reserved_regions_hold_the_msi_window_and_rmrrs(void **state)
 
 static void vtd_off_by_command_line_enodev(void **state)
 {
-	static const char *const lines[] = { "intel_iommu=off", "iommu=off",
-					     "intel_iommu=on,off intremap=off" };
+	static const char *const lines[] = {"intel_iommu=off", "iommu=off",
+					    "intel_iommu=on,off intremap=off"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
 		u32 gsts;
@@ -583,7 +625,7 @@ static void vtd_off_by_command_line_enodev(void **state)
 
 static void vtd_command_line_sets_page_sizes_and_strictness(void **state)
 {
-	struct vtd_unit_config caching = { .caching_mode = true };
+	struct vtd_unit_config caching = {.caching_mode = true};
 	struct iommu_domain *domain;
 	struct iommu_group *group;
 	char buf[64];
@@ -690,7 +732,7 @@ static void vtd_kdump_first_mapping_attaches_the_default_domain(void **state)
 
 static void vtd_caching_mode_absent_entries_are_invalidated(void **state)
 {
-	struct vtd_unit_config config = { .caching_mode = true };
+	struct vtd_unit_config config = {.caching_mode = true};
 	struct iommu_group *group;
 	struct iommu_domain *domain;
 	phys_addr_t phys;
@@ -743,7 +785,8 @@ static void vtd_start_without_memory_leaves_nothing(void **state)
 		}
 		if (rc) {
 			assert_int_equal(alloc_live_count(), live);
-			assert_false(unit_mmio_read(&fx.m->hw, 0, VTD_GSTS, 4) & VTD_GSTS_TES);
+			assert_false(unit_mmio_read(&fx.m->hw, 0, VTD_GSTS, 4) &
+				     VTD_GSTS_TES);
 		}
 		demolish();
 	}
@@ -768,7 +811,8 @@ static void vtd_attach_without_memory_keeps_the_old_domain(void **state)
 		if (!fault_inject_disarm()) {
 			assert_int_equal(rc, 0);
 			assert_int_equal(dma_in(0, 0, &value), -EFAULT);
-			assert_int_equal(old->ops->attach_dev(old, &fx.dev[0]->dev, new), 0);
+			assert_int_equal(old->ops->attach_dev(old, &fx.dev[0]->dev, new),
+					 0);
 			nth = 0;
 		} else {
 			assert_int_equal(rc, -ENOMEM);
@@ -785,8 +829,8 @@ static void vtd_attach_without_memory_keeps_the_old_domain(void **state)
 
 static void vtd_sysfs_shows_what_a_real_one_shows(void **state)
 {
-	static const char *const names[] = { "version", "address", "cap", "ecap",
-					     "domains_supported", "domains_used" };
+	static const char *const names[] = {
+		"version", "address", "cap", "ecap", "domains_supported", "domains_used"};
 	struct iommu_device *iommu;
 	char buf[64];
 
@@ -819,13 +863,15 @@ int main(void)
 		cmocka_unit_test(vtd_two_domains_share_nothing),
 		cmocka_unit_test(vtd_random_maps_equal_what_dma_sees),
 		cmocka_unit_test(vtd_caching_mode_random_maps_equal_what_dma_sees),
-		cmocka_unit_test(vtd_register_invalidation_random_maps_equal_what_dma_sees),
+		cmocka_unit_test(
+			vtd_register_invalidation_random_maps_equal_what_dma_sees),
 		cmocka_unit_test(vtd_39_bits_random_maps_equal_what_dma_sees),
 		cmocka_unit_test(vtd_57_bits_random_maps_equal_what_dma_sees),
 		cmocka_unit_test(vtd_geometry_follows_the_address_width),
 		cmocka_unit_test(vtd_fault_event_reaches_the_domains_handler),
 		cmocka_unit_test(vtd_msi_is_delivered_and_source_checked),
 		cmocka_unit_test(vtd_msi_behind_bridge_is_checked_by_bus),
+		cmocka_unit_test(vtd_four_msi_vectors_share_one_message_address),
 		cmocka_unit_test(vtd_enforce_coherency_needs_snoop_control),
 		cmocka_unit_test(vtd_reserved_regions_hold_the_msi_window_and_rmrrs),
 		cmocka_unit_test(vtd_off_by_command_line_enodev),
