@@ -26,9 +26,11 @@ int usage_error(const char *command, const char *fmt, ...) __printf(2, 3);
 int option_value(int argc, char **argv, int *i, const char *name, const char **value);
 
 /*
- * Lay @root/sys and @root/dev over the real ones, in a mount namespace of this process'
- * own (namespace.c). Return: 0; -errno: not to be had, and paths are as they were.
+ * namespace.c: a mount namespace for this process; then, in the program's process, one
+ * more with @root/sys and @root/dev laid over the real ones. Return: 0; -errno: not to be
+ * had; after a failed overlay the process' /sys and /dev are in no defined state.
  */
-int namespace_enter(const char *root);
+int namespace_create(void);
+int namespace_overlay(const char *root);
 
 #endif

@@ -5,6 +5,9 @@
  * on it; where a name is missing, the directory around it is built anew on a tmpfs
  * from bind mounts of what is there, because nothing can be created in sysfs.
  *
+ * This process gets one namespace, where only its private directory is mounted; the
+ * program gets a copy of it, with the view laid over /sys and /dev.
+ *
  * An ordinary user gets a user namespace with an identity map, so that ids, and with
  * them the owners of files, are what they were.
  */
@@ -224,9 +227,8 @@ static int overlay(struct view *v, const char *path, const char *at, bool fresh)
 	return err;
 }
 
-int namespace_enter(const char *root)
+int namespace_create(void)
 {
-	struct view v = { .root = root };
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	int err;
@@ -238,7 +240,16 @@ int namespace_enter(const char *root)
 		if (err)
 			return err;
 	}
-	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+	/* What the host mounts later is seen, what we mount is not. */
+	return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ? -errno : 0;
+}
+
+int namespace_overlay(const char *root)
+{
+	struct view v = { .root = root };
+	int err;
+
+	if (unshare(CLONE_NEWNS) < 0)
 		return -errno;
 	snprintf(v.stage, sizeof(v.stage), "%s/view", root);
 	if (mount("moat", v.stage, "tmpfs", 0, "mode=0755") < 0)

@@ -190,20 +190,24 @@ struct child_error {
 	bool exec; /* else: the namespace was refused, paths are redirected */
 };
 
-static __noreturn void child_main(struct run *r, const char *preload, int report_fd)
+static __noreturn void child_main(struct run *r, const char *preload, int go_fd,
+				  int report_fd)
 {
 	struct child_error ce = { 0 };
-	bool redirect = r->no_namespace;
+	char go;
 
-	if (!redirect) {
-		ce.err = namespace_enter(server_root(r->server));
+	if (!r->no_namespace) {
+		ce.err = namespace_overlay(server_root(r->server));
 		if (ce.err) {
-			redirect = true;
+			/* Half a view is none: the parent starts another child without. */
 			if (write(report_fd, &ce, sizeof(ce)) < 0)
 				_exit(EXIT_CANNOT);
+			_exit(0);
 		}
 	}
-	set_environment(r, preload, redirect);
+	set_environment(r, preload, r->no_namespace);
+	if (read(go_fd, &go, 1) != 1)
+		_exit(EXIT_CANNOT);
 	sigprocmask(SIG_SETMASK, &r->old_mask, NULL);
 	execvp(r->program[0], r->program);
 	ce.err = -errno;
@@ -213,49 +217,88 @@ static __noreturn void child_main(struct run *r, const char *preload, int report
 	_exit(ce.err == -ENOENT ? EXIT_MISSING : EXIT_CANNOT);
 }
 
+static bool preload_name(const struct run *r, char *out, size_t size)
+{
+	char *name;
+
+	if (!find_preload(out, size)) {
+		fprintf(stderr, "moat run: libmoat-preload.so is not where moat is\n");
+		return false;
+	}
+	if (!strpbrk(out, ": \t"))
+		return true;
+	/* LD_PRELOAD has no way to quote them. */
+	name = kasprintf("%s/libmoat-preload.so", server_root(r->server));
+	if (!name || symlink(out, name) < 0) {
+		kfree(name);
+		return false;
+	}
+	snprintf(out, size, "%s", name);
+	kfree(name);
+	return true;
+}
+
+/*
+ * Start the child, fill the tree meanwhile, let it go on. Return: 0: it runs, or has
+ * said why not; -EAGAIN: without a namespace again; -errno.
+ */
+static int start_child(struct run *r, const char *preload, bool *populated)
+{
+	int go[2], back[2], ret = 0;
+	struct child_error ce;
+
+	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(back, O_CLOEXEC) < 0)
+		return -errno;
+	fflush(NULL);
+	r->child = fork();
+	if (r->child < 0)
+		return -errno;
+	if (!r->child) {
+		close(go[1]);
+		child_main(r, preload, go[0], back[1]);
+	}
+	close(go[0]);
+	close(back[1]);
+	if (!*populated)
+		server_populate(r->server);
+	*populated = true;
+	if (write(go[1], "", 1) != 1)
+		pr_debug("the child has gone");
+	close(go[1]);
+	while (read(back[0], &ce, sizeof(ce)) == sizeof(ce)) {
+		if (ce.exec) {
+			fprintf(stderr, "moat run: cannot run '%s': %s\n", r->program[0],
+				strerror(-ce.err));
+		} else {
+			if (r->verbose)
+				fprintf(stderr, "moat: no view of its own for the program: %s\n",
+					strerror(-ce.err));
+			waitpid(r->child, NULL, 0);
+			ret = -EAGAIN;
+		}
+	}
+	close(back[0]);
+	return ret;
+}
+
 /* 0: it runs; else the exit status. */
 static int start_program(struct run *r)
 {
-	char preload[PATH_MAX], *name;
-	struct child_error ce;
-	int pipe_fd[2];
-	ssize_t n;
+	char preload[PATH_MAX];
+	bool populated = false;
+	int ret;
 
-	if (!find_preload(preload, sizeof(preload))) {
-		fprintf(stderr, "moat run: libmoat-preload.so is not where moat is\n");
+	if (!preload_name(r, preload, sizeof(preload)))
 		return EXIT_MACHINE;
+	ret = start_child(r, preload, &populated);
+	if (ret == -EAGAIN) {
+		r->no_namespace = true;
+		ret = start_child(r, preload, &populated);
 	}
-	if (strpbrk(preload, ": \t")) {
-		/* LD_PRELOAD has no way to quote them. */
-		name = kasprintf("%s/libmoat-preload.so", server_root(r->server));
-		if (!name || symlink(preload, name) < 0) {
-			kfree(name);
-			return EXIT_MACHINE;
-		}
-		snprintf(preload, sizeof(preload), "%s", name);
-		kfree(name);
-	}
-	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
-		return EXIT_MACHINE;
-	fflush(NULL);
-	r->child = fork();
-	if (r->child < 0) {
-		fprintf(stderr, "moat run: fork: %s\n", strerror(errno));
-		return EXIT_MACHINE;
-	}
-	if (!r->child)
-		child_main(r, preload, pipe_fd[1]);
-	close(pipe_fd[1]);
-	while ((n = read(pipe_fd[0], &ce, sizeof(ce))) == sizeof(ce)) {
-		if (ce.exec)
-			fprintf(stderr, "moat run: cannot run '%s': %s\n", r->program[0],
-				strerror(-ce.err));
-		else if (r->verbose)
-			fprintf(stderr, "moat: no namespace (%s), paths are redirected\n",
-				strerror(-ce.err));
-	}
-	close(pipe_fd[0]);
-	return 0;
+	if (!ret)
+		return 0;
+	fprintf(stderr, "moat run: cannot start a process: %s\n", strerror(-ret));
+	return EXIT_MACHINE;
 }
 
 /* ---- waiting ---- */
@@ -385,6 +428,13 @@ int cmd_run(int argc, char **argv)
 		return ret;
 	if (r.verbose)
 		log_set_default(LOG_WARN);
+	if (!r.no_namespace) {
+		ret = namespace_create();
+		r.no_namespace = ret != 0;
+		if (ret && r.verbose)
+			fprintf(stderr, "moat: no namespace (%s), paths are redirected\n",
+				strerror(-ret));
+	}
 	ret = machine_start(&r.config, &r.start, &error);
 	if (ret) {
 		if (error)
@@ -400,7 +450,7 @@ int cmd_run(int argc, char **argv)
 	ret = EXIT_MACHINE;
 	if (report_attach(r.start.machine, &r.report) || catch_signals(&r))
 		goto out;
-	ret = server_create(r.start.machine, &r.server);
+	ret = server_create(r.start.machine, !r.no_namespace, &r.server);
 	if (ret) {
 		fprintf(stderr, "moat run: no place for the machine's files: %s\n",
 			strerror(-ret));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -89,7 +90,7 @@ static int listen_on(struct server *s)
 	return 0;
 }
 
-int server_create(struct machine *m, struct server **out)
+int server_create(struct machine *m, bool own_mounts, struct server **out)
 {
 	struct server *s = kzalloc(sizeof(*s));
 	int err;
@@ -114,13 +115,17 @@ int server_create(struct machine *m, struct server **out)
 	err = make_dir(&s->dir);
 	if (err)
 		goto err_free;
+	s->mounted = own_mounts && mount("moat", s->dir, "tmpfs", MS_NOSUID | MS_NODEV,
+					 "mode=0711") == 0;
 	err = listen_on(s);
 	if (err)
 		goto err_free;
 	/* Where a program's mount namespace keeps what it builds (cli/namespace.c). */
 	s->view = kasprintf("%s/view", s->dir);
-	if (!s->view || mkdir(s->view, 0755) < 0)
+	if (!s->view || mkdir(s->view, 0755) < 0) {
+		err = -ENOMEM;
 		goto err_free;
+	}
 	err = sysfs_create(m, s->dir, &s->sysfs);
 	if (err)
 		goto err_free;
@@ -142,7 +147,7 @@ void server_destroy(struct server *s)
 		conn_close(list_first_entry(&s->conns, struct conn, node));
 	if (s->loop)
 		loop_run_queued(s->loop);
-	sysfs_destroy(s->sysfs);
+	sysfs_destroy(s->sysfs, s->mounted);
 	if (watch_loop && watch_loop == s->loop) {
 		machine_set_watch_ops(s->m, NULL);
 		watch_loop = NULL;
@@ -150,9 +155,11 @@ void server_destroy(struct server *s)
 	loop_unwatch(s->listen_watch);
 	if (s->listen_fd >= 0)
 		close(s->listen_fd);
-	if (s->socket)
+	if (s->mounted)
+		umount2(s->dir, MNT_DETACH);
+	else if (s->socket)
 		unlink(s->socket);
-	if (s->view)
+	if (s->view && !s->mounted)
 		rmdir(s->view);
 	if (s->dir)
 		rmdir(s->dir);
@@ -172,6 +179,11 @@ void server_destroy(struct server *s)
 	kfree(s->view);
 	kfree(s->dir);
 	kfree(s);
+}
+
+void server_populate(struct server *s)
+{
+	sysfs_populate(s->sysfs);
 }
 
 struct loop *server_loop(struct server *s)

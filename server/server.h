@@ -19,12 +19,16 @@ struct server;
 /**
  * server_create - listen for programs.
  * @m: the machine, started (its devices and device nodes may change later)
+ * @own_mounts: this process has a mount namespace of its own
  *
- * Makes a private directory with the socket and the tree, and sets m->hw.ops.
+ * Makes a private directory with the socket and the frame of the tree, and sets
+ * m->hw.ops. With @own_mounts the directory is a file system that ends with us.
  *
  * Return: 0, -ENOMEM, or what the system said.
  */
-int __must_check server_create(struct machine *m, struct server **out);
+int __must_check server_create(struct machine *m, bool own_mounts, struct server **out);
+/* Fills the tree, and keeps it up to date from now on. Before a program looks. */
+void server_populate(struct server *s);
 /* Closes what is still open and removes the directory. */
 void server_destroy(struct server *s);
 

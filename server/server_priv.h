@@ -26,6 +26,7 @@ struct server {
 	struct sysfs *sysfs;
 	char *dir;     /* private; holds sys/, dev/ and the socket */
 	char *socket, *view;
+	bool mounted; /* dir is a tmpfs of our own mount namespace */
 	int listen_fd;
 	struct watch *listen_watch;
 	u32 owner_uid; /* the machine's root */

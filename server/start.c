@@ -11,6 +11,7 @@
 #include "endpoints/models.h"
 #include "iommu/iommu.h"
 #include "iommufd/iommufd.h"
+#include "iommufd/vfio_device.h"
 #include "machine/machine.h"
 #include "of/machine.h"
 #include "pci/pci.h"
@@ -149,6 +150,7 @@ static int boot(struct start *s, char **error)
 	if (err)
 		return err;
 	p->iommufd = true;
+	iommufd_vfio_init(m);
 	err = vfio_pci_init(m);
 	if (err)
 		return err;

@@ -43,10 +43,21 @@ static void make_parents(struct sysfs *fs, const char *path)
 	}
 }
 
-/* With the mode as it is given, whatever the user's umask, which programs inherit. */
+/* Modes are as they are given, whatever the user's umask, which programs inherit. */
+static mode_t unmask(struct sysfs *fs)
+{
+	return fs->unmasked ? 0 : umask(0);
+}
+
+static void remask(struct sysfs *fs, mode_t mask)
+{
+	if (!fs->unmasked)
+		umask(mask);
+}
+
 static int open_made(struct sysfs *fs, const char *path, u32 mode)
 {
-	mode_t mask = umask(0);
+	mode_t mask = unmask(fs);
 	int fd = openat(fs->root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 			mode);
 
@@ -59,7 +70,7 @@ static int open_made(struct sysfs *fs, const char *path, u32 mode)
 		fd = openat(fs->root, path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 		fchmodat(fs->root, path, mode, 0);
 	}
-	umask(mask);
+	remask(fs, mask);
 	if (fd < 0)
 		pr_warn("%s: %s", path, strerror(errno));
 	return fd;
@@ -67,13 +78,13 @@ static int open_made(struct sysfs *fs, const char *path, u32 mode)
 
 void sysfs_mkdir(struct sysfs *fs, const char *path)
 {
-	mode_t mask = umask(0);
+	mode_t mask = unmask(fs);
 
 	if (mkdirat(fs->root, path, 0755) < 0 && errno == ENOENT) {
 		make_parents(fs, path);
 		mkdirat(fs->root, path, 0755);
 	}
-	umask(mask);
+	remask(fs, mask);
 }
 
 void sysfs_put(struct sysfs *fs, const char *path, u32 mode, const void *data, size_t len)
@@ -103,6 +114,38 @@ void sysfs_printf(struct sysfs *fs, const char *dir, const char *name, u32 mode,
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	sysfs_puts(fs, path, mode, text);
+}
+
+/*
+ * Many files say the same ("0", the same vendor): each such content is one file with
+ * many names, which is a third of the cost of another file.
+ */
+void sysfs_const(struct sysfs *fs, const char *dir, const char *name, const char *fmt, ...)
+{
+	char path[SYSFS_PATH_MAX], text[4096];
+	struct sysfs_same *same;
+	u32 hash = 5381;
+	va_list ap;
+
+	sysfs_join(path, dir, name);
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (const char *p = text; *p; p++)
+		hash = hash * 33 + (u8)*p;
+	same = &fs->same[hash % ARRAY_SIZE(fs->same)];
+	if (same->text && !strcmp(same->text, text) &&
+	    linkat(fs->root, same->path, fs->root, path, 0) == 0)
+		return;
+	sysfs_puts(fs, path, 0444, text);
+	kfree(same->text);
+	kfree(same->path);
+	same->text = kstrdup(text);
+	same->path = kstrdup(path);
+	if (!same->path) {
+		kfree(same->text);
+		same->text = NULL;
+	}
 }
 
 void sysfs_update(struct sysfs *fs, const char *path, u32 mode, const char *text)
@@ -194,13 +237,13 @@ void sysfs_link(struct sysfs *fs, const char *path, const char *target)
 	}
 }
 
-static void remove_tree(int dir, const char *name)
+static void remove_tree(int dir, const char *name, bool known_dir)
 {
 	struct dirent *e;
 	DIR *d;
 	int fd;
 
-	if (unlinkat(dir, name, 0) == 0 || (errno != EISDIR && errno != EPERM))
+	if (!known_dir && (unlinkat(dir, name, 0) == 0 || (errno != EISDIR && errno != EPERM)))
 		return;
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	d = fd < 0 ? NULL : fdopendir(fd);
@@ -211,7 +254,7 @@ static void remove_tree(int dir, const char *name)
 	}
 	while ((e = readdir(d))) {
 		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			remove_tree(fd, e->d_name);
+			remove_tree(fd, e->d_name, e->d_type == DT_DIR);
 	}
 	closedir(d);
 	unlinkat(dir, name, AT_REMOVEDIR);
@@ -220,7 +263,7 @@ static void remove_tree(int dir, const char *name)
 void sysfs_remove(struct sysfs *fs, const char *path)
 {
 	drop_attrs(fs, path);
-	remove_tree(fs->root, path);
+	remove_tree(fs->root, path, false);
 }
 
 /* ---- listening ---- */
@@ -254,11 +297,34 @@ void sysfs_refresh(struct sysfs *fs)
 	sysfs_iommu_refresh(fs);
 }
 
+/* Directories that stand between the host's entries and ours, for the mount namespace. */
+static void make_skeleton(struct sysfs *fs)
+{
+	static const char *const dirs[] = {
+		"sys/bus/pci", "sys/class/iommu", "sys/class/vfio", "sys/class/vfio-dev",
+		"sys/devices/virtual/iommu", "sys/devices/virtual/vfio",
+		"sys/kernel/iommu_groups", "dev/vfio",
+	};
+	struct pci_bus *bus;
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		sysfs_mkdir(fs, dirs[i]);
+	if (fs->m->pci) {
+		list_for_each_entry(bus, &fs->m->pci->root_buses, node) {
+			char path[SYSFS_PATH_MAX];
+
+			sysfs_device_path(bus->bridge, path);
+			sysfs_mkdir(fs, path);
+		}
+	}
+	sysfs_modules_create(fs);
+	sysfs_nodes_create(fs);
+}
+
 int sysfs_create(struct machine *m, const char *dir, struct sysfs **out)
 {
 	struct sysfs *fs = kzalloc(sizeof(*fs));
-	struct pci_dev *pdev;
-	int err;
+	mode_t mask;
 
 	if (!fs)
 		return -ENOMEM;
@@ -269,17 +335,29 @@ int sysfs_create(struct machine *m, const char *dir, struct sysfs **out)
 	INIT_LIST_HEAD(&fs->iommus);
 	fs->root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fs->root < 0) {
-		err = -errno;
+		int err = -errno;
+
 		kfree(fs);
 		return err;
 	}
-	sysfs_mkdir(fs, "sys");
-	sysfs_mkdir(fs, "dev");
-	err = sysfs_bus_create(fs);
-	if (err) {
-		sysfs_destroy(fs);
-		return err;
-	}
+	mask = umask(0);
+	fs->unmasked = true;
+	make_skeleton(fs);
+	fs->unmasked = false;
+	umask(mask);
+	*out = fs;
+	return 0;
+}
+
+void sysfs_populate(struct sysfs *fs)
+{
+	struct machine *m = fs->m;
+	struct pci_dev *pdev;
+	mode_t mask;
+
+	mask = umask(0);
+	fs->unmasked = true;
+	sysfs_bus_create(fs);
 	if (m->pci) {
 		for_each_pci_dev(m->pci, pdev) {
 			sysfs_pci_add(fs, pdev);
@@ -289,15 +367,31 @@ int sysfs_create(struct machine *m, const char *dir, struct sysfs **out)
 	}
 	sysfs_iommu_create(fs);
 	sysfs_vfio_create(fs);
-	sysfs_modules_create(fs);
 	fs->devices.notify = on_device;
 	device_register_notifier(m, &fs->devices);
 	fs->listening = true;
-	*out = fs;
-	return 0;
+	fs->unmasked = false;
+	umask(mask);
 }
 
-void sysfs_destroy(struct sysfs *fs)
+static void drop_all(struct sysfs *fs)
+{
+	struct sysfs_attr *a, *tmp;
+
+	for (unsigned i = 0; i < SYSFS_HASH; i++) {
+		list_for_each_entry_safe(a, tmp, &fs->attrs[i], hash) {
+			list_del(&a->hash);
+			a->dead = true;
+			sysfs_attr_put(a);
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fs->same); i++) {
+		kfree(fs->same[i].text);
+		kfree(fs->same[i].path);
+	}
+}
+
+void sysfs_destroy(struct sysfs *fs, bool keep_files)
 {
 	struct sysfs_pci *p, *tmp;
 
@@ -313,8 +407,12 @@ void sysfs_destroy(struct sysfs *fs)
 		list_del(&p->node);
 		kfree(p);
 	}
-	sysfs_remove(fs, "sys");
-	sysfs_remove(fs, "dev");
+	sysfs_nodes_destroy(fs);
+	drop_all(fs);
+	if (!keep_files) {
+		remove_tree(fs->root, "sys", true);
+		remove_tree(fs->root, "dev", true);
+	}
 	close(fs->root);
 	kfree(fs);
 }

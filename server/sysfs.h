@@ -16,9 +16,14 @@ struct machine;
 struct server;
 struct sysfs;
 
-/* Makes the tree below @dir and listens to the machine. */
+/*
+ * Makes the directories below @dir that the program's view is built from; everything
+ * else, and listening to the machine, comes with sysfs_populate().
+ */
 int __must_check sysfs_create(struct machine *m, const char *dir, struct sysfs **out);
-void sysfs_destroy(struct sysfs *fs);
+void sysfs_populate(struct sysfs *fs);
+/* @keep_files: the file system goes away as a whole. */
+void sysfs_destroy(struct sysfs *fs, bool keep_files);
 /* Open a file of the tree for writing (or `config` for reading). @path: "/sys/...". */
 int sysfs_open(struct sysfs *fs, struct call *call, const char *path, int flags,
 	       struct file **out);

@@ -84,20 +84,17 @@ static void add_driver(struct sysfs *fs, struct device_driver *drv)
 	sysfs_attr(fs, dir, "uevent", 0200, NULL, uevent_store, drv);
 }
 
-int sysfs_bus_create(struct sysfs *fs)
+void sysfs_bus_create(struct sysfs *fs)
 {
 	static const char dir[] = "sys/bus/pci";
 	struct bus *bus = bus_find(fs->m, "pci");
 	struct device_driver *drv;
 
-	sysfs_mkdir(fs, "sys/bus");
-	sysfs_mkdir(fs, dir);
 	sysfs_mkdir(fs, "sys/bus/pci/devices");
 	sysfs_mkdir(fs, "sys/bus/pci/drivers");
 	sysfs_mkdir(fs, "sys/bus/pci/slots");
-	sysfs_mkdir(fs, "sys/devices");
 	if (!bus)
-		return 0;
+		return;
 	sysfs_attr(fs, dir, "drivers_autoprobe", 0644, bus->autoprobe ? "1\n" : "0\n", autoprobe,
 		   bus);
 	sysfs_attr(fs, dir, "drivers_probe", 0200, NULL, drivers_probe, bus);
@@ -105,7 +102,6 @@ int sysfs_bus_create(struct sysfs *fs)
 	sysfs_attr(fs, dir, "uevent", 0200, NULL, uevent_store, bus);
 	list_for_each_entry(drv, &bus->drivers, bus_node)
 		add_driver(fs, drv);
-	return 0;
 }
 
 static void driver_link(const struct device *dev, const char *driver, char *out)

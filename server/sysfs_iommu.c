@@ -278,9 +278,6 @@ void sysfs_iommu_refresh(struct sysfs *fs)
 
 void sysfs_iommu_create(struct sysfs *fs)
 {
-	sysfs_mkdir(fs, GROUPS);
-	sysfs_mkdir(fs, "sys/class/iommu");
-	sysfs_mkdir(fs, VIRTUAL);
 	if (!fs->m->iommu)
 		return;
 	fs->groups = (struct iommu_listener){

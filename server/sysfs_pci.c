@@ -118,7 +118,7 @@ void sysfs_pci_uevent(struct sysfs *fs, struct pci_dev *p)
 static void put_resource(struct sysfs *fs, struct sysfs_pci *sp)
 {
 	unsigned n = sp->pdev->subordinate ? PCI_NUM_RESOURCES : PCI_BRIDGE_RESOURCES;
-	char text[PCI_NUM_RESOURCES * 64], path[SYSFS_PATH_MAX];
+	char text[PCI_NUM_RESOURCES * 64];
 	size_t len = 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -129,8 +129,7 @@ static void put_resource(struct sysfs *fs, struct sysfs_pci *sp)
 					(unsigned long long)r->start, (unsigned long long)r->last,
 					(unsigned long long)r->flags);
 	}
-	sysfs_join(path, sp->path, "resource");
-	sysfs_puts(fs, path, 0444, text);
+	sysfs_const(fs, sp->path, "resource", "%s", text);
 }
 
 static void put_config(struct sysfs *fs, struct sysfs_pci *sp)
@@ -157,9 +156,9 @@ static void put_link_files(struct sysfs *fs, const struct sysfs_pci *sp)
 	pcie_capability_read_word(sp->pdev, PCI_EXP_LNKSTA, &sta);
 	if (!cap)
 		return;
-	sysfs_printf(fs, sp->path, "max_link_speed", 0444, "%s\n",
+	sysfs_const(fs, sp->path, "max_link_speed", "%s\n",
 		     speed[(cap & 0xf) < ARRAY_SIZE(speed) ? cap & 0xf : 0]);
-	sysfs_printf(fs, sp->path, "max_link_width", 0444, "%u\n", cap >> 4 & 0x3f);
+	sysfs_const(fs, sp->path, "max_link_width", "%u\n", cap >> 4 & 0x3f);
 	sysfs_printf(fs, sp->path, "current_link_speed", 0444, "%s\n",
 		     speed[(sta & 0xf) < ARRAY_SIZE(speed) ? sta & 0xf : 0]);
 	sysfs_printf(fs, sp->path, "current_link_width", 0444, "%u\n", sta >> 4 & 0x3f);
@@ -181,11 +180,11 @@ static void put_cpus(struct sysfs *fs, const char *dir)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, first ? "%x" : ",%08x",
 					bits == 32 ? ~0U : (1U << bits) - 1);
 	}
-	sysfs_printf(fs, dir, "local_cpus", 0444, "%s\n", text);
+	sysfs_const(fs, dir, "local_cpus", "%s\n", text);
 	if (n == 1)
-		sysfs_printf(fs, dir, "local_cpulist", 0444, "0\n");
+		sysfs_const(fs, dir, "local_cpulist", "0\n");
 	else
-		sysfs_printf(fs, dir, "local_cpulist", 0444, "0-%ld\n", n - 1);
+		sysfs_const(fs, dir, "local_cpulist", "0-%ld\n", n - 1);
 }
 
 static void put_msi_irqs(struct sysfs *fs, struct sysfs_pci *sp)
@@ -235,8 +234,8 @@ static void put_bridge_files(struct sysfs *fs, const struct sysfs_pci *sp)
 
 	if (!bus)
 		return;
-	sysfs_printf(fs, sp->path, "secondary_bus_number", 0444, "%u\n", bus->number);
-	sysfs_printf(fs, sp->path, "subordinate_bus_number", 0444, "%u\n", bus->busn_last);
+	sysfs_const(fs, sp->path, "secondary_bus_number", "%u\n", bus->number);
+	sysfs_const(fs, sp->path, "subordinate_bus_number", "%u\n", bus->busn_last);
 	sysfs_join(dir, sp->path, "pci_bus");
 	snprintf(name, sizeof(name), "%04x:%02x", bus->domain, bus->number);
 	sysfs_join(path, dir, name);
@@ -260,32 +259,33 @@ void sysfs_pci_add(struct sysfs *fs, struct pci_dev *p)
 	list_add_tail(&sp->node, &fs->pci);
 	sysfs_mkdir(fs, sp->path);
 
-	sysfs_printf(fs, sp->path, "vendor", 0444, "0x%04x\n", p->vendor);
-	sysfs_printf(fs, sp->path, "device", 0444, "0x%04x\n", p->device);
-	sysfs_printf(fs, sp->path, "subsystem_vendor", 0444, "0x%04x\n", p->subsystem_vendor);
-	sysfs_printf(fs, sp->path, "subsystem_device", 0444, "0x%04x\n", p->subsystem_device);
-	sysfs_printf(fs, sp->path, "class", 0444, "0x%06x\n", p->class);
-	sysfs_printf(fs, sp->path, "revision", 0444, "0x%02x\n", p->revision);
+	sysfs_const(fs, sp->path, "vendor", "0x%04x\n", p->vendor);
+	sysfs_const(fs, sp->path, "device", "0x%04x\n", p->device);
+	sysfs_const(fs, sp->path, "subsystem_vendor", "0x%04x\n", p->subsystem_vendor);
+	sysfs_const(fs, sp->path, "subsystem_device", "0x%04x\n", p->subsystem_device);
+	sysfs_const(fs, sp->path, "class", "0x%06x\n", p->class);
+	sysfs_const(fs, sp->path, "revision", "0x%02x\n", p->revision);
 	sysfs_printf(fs, sp->path, "numa_node", 0644, "-1\n");
-	sysfs_printf(fs, sp->path, "dma_mask_bits", 0444, "%d\n", fls64(p->dev.dma_mask));
-	sysfs_printf(fs, sp->path, "consistent_dma_mask_bits", 0444, "%d\n",
+	sysfs_const(fs, sp->path, "dma_mask_bits", "%d\n", fls64(p->dev.dma_mask));
+	sysfs_const(fs, sp->path, "consistent_dma_mask_bits", "%d\n",
 		     fls64(p->dev.coherent_dma_mask));
-	sysfs_printf(fs, sp->path, "ari_enabled", 0444, "%u\n", p->ari_enabled);
+	sysfs_const(fs, sp->path, "ari_enabled", "%u\n", p->ari_enabled);
 	sysfs_printf(fs, sp->path, "broken_parity_status", 0644, "0\n");
 	sysfs_printf(fs, sp->path, "d3cold_allowed", 0644, "%d\n", !p->no_d3cold);
 	sysfs_printf(fs, sp->path, "msi_bus", 0644, "%d\n", !p->no_msi);
 	put_modalias(p, text, sizeof(text));
-	sysfs_printf(fs, sp->path, "modalias", 0444, "%s\n", text);
+	sysfs_const(fs, sp->path, "modalias", "%s\n", text);
 	if (p->class >> 8 == 0x0300)
-		sysfs_printf(fs, sp->path, "boot_vga", 0444, "0\n");
+		sysfs_const(fs, sp->path, "boot_vga", "0\n");
 	put_cpus(fs, sp->path);
 	put_resource(fs, sp);
 	put_link_files(fs, sp);
 	put_bridge_files(fs, sp);
 	put_state(fs, sp);
 
-	sysfs_attr(fs, sp->path, "driver_override", 0644,
-		   p->dev.driver_override ? p->dev.driver_override : "(null)\n", override_store, p);
+	snprintf(text, sizeof(text), "%s\n",
+		 p->dev.driver_override ? p->dev.driver_override : "(null)");
+	sysfs_attr(fs, sp->path, "driver_override", 0644, text, override_store, p);
 	sysfs_attr(fs, sp->path, "remove", 0220, NULL, remove_store, p);
 	sysfs_attr(fs, sp->path, "rescan", 0220, NULL, rescan_store, p);
 	sysfs_attr(fs, sp->path, "enable", 0644, NULL, enable_store, p);

@@ -53,11 +53,17 @@ struct sysfs_iommu {
 	char *shown[16]; /* of its attributes, in order */
 };
 
+/* A content that more files than one have. */
+struct sysfs_same {
+	char *text, *path;
+};
+
 struct sysfs {
 	struct machine *m;
-	char *dir;
+	bool unmasked; /* umask is 0 for a while */
 	int root; /* descriptor of the directory */
 	struct list_head attrs[SYSFS_HASH];
+	struct sysfs_same same[512]; /* by hash of the text; only to save work */
 	struct list_head pci;	 /* sysfs_pci.node */
 	struct list_head iommus; /* sysfs_iommu.node */
 	struct device_notifier devices;
@@ -73,6 +79,9 @@ void sysfs_put(struct sysfs *fs, const char *path, u32 mode, const void *data, s
 void sysfs_puts(struct sysfs *fs, const char *path, u32 mode, const char *text);
 void sysfs_printf(struct sysfs *fs, const char *dir, const char *name, u32 mode,
 		  const char *fmt, ...) __printf(5, 6);
+/* A read-only file that never changes. */
+void sysfs_const(struct sysfs *fs, const char *dir, const char *name, const char *fmt, ...)
+	__printf(4, 5);
 /* Replaces contents; the file is made if need be. */
 void sysfs_update(struct sysfs *fs, const char *path, u32 mode, const char *text);
 /* A file with a store function. */
@@ -98,7 +107,7 @@ void sysfs_async_done(void *async);
 ssize_t sysfs_async_end(struct sysfs_async *async, ssize_t ret);
 
 /* sysfs_bus.c: /sys/bus/pci and the driver links of its devices */
-int sysfs_bus_create(struct sysfs *fs);
+void sysfs_bus_create(struct sysfs *fs);
 void sysfs_bound(struct sysfs *fs, struct device *dev);
 void sysfs_unbound(struct sysfs *fs, struct device *dev);
 /* sysfs_pci.c: a function's directory */
@@ -110,7 +119,9 @@ void sysfs_pci_refresh(struct sysfs *fs);
 void sysfs_iommu_create(struct sysfs *fs);
 void sysfs_iommu_destroy(struct sysfs *fs);
 void sysfs_iommu_refresh(struct sysfs *fs);
-/* sysfs_vfio.c: /sys/class/vfio, vfio-dev, module parameters, /dev */
+/* sysfs_vfio.c: /sys/class/vfio, vfio-dev, /dev; sysfs_module.c: parameters */
+void sysfs_nodes_create(struct sysfs *fs);
+void sysfs_nodes_destroy(struct sysfs *fs);
 void sysfs_vfio_create(struct sysfs *fs);
 void sysfs_vfio_destroy(struct sysfs *fs);
 void sysfs_modules_create(struct sysfs *fs);

@@ -113,14 +113,19 @@ static int show_devnode(struct devnode *node, void *data)
 	return 0;
 }
 
-void sysfs_vfio_create(struct sysfs *fs)
+void sysfs_nodes_create(struct sysfs *fs)
 {
-	sysfs_mkdir(fs, "sys/class/vfio");
-	sysfs_mkdir(fs, "sys/class/vfio-dev");
-	sysfs_mkdir(fs, "sys/devices/virtual/vfio");
-	sysfs_mkdir(fs, "dev/vfio");
 	devnode_for_each(fs->m, show_devnode, fs);
 	devnode_listen(fs->m, on_devnode, fs);
+}
+
+void sysfs_nodes_destroy(struct sysfs *fs)
+{
+	devnode_listen(fs->m, NULL, NULL);
+}
+
+void sysfs_vfio_create(struct sysfs *fs)
+{
 	if (!fs->m->vfio)
 		return;
 	fs->vfio = (struct vfio_listener){
@@ -134,7 +139,6 @@ void sysfs_vfio_create(struct sysfs *fs)
 
 void sysfs_vfio_destroy(struct sysfs *fs)
 {
-	devnode_listen(fs->m, NULL, NULL);
 	if (fs->m->vfio)
 		vfio_listener_unregister(&fs->vfio);
 }

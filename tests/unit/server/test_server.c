@@ -142,7 +142,8 @@ static int setup(void **state)
 	assert_int_equal(machine_create(&fx->m, 16 * SZ_1M, 8, ""), 0);
 	assert_int_equal(iommu_core_create(fx->m), 0);
 	assert_int_equal(devnode_register(fx->m, "/dev/test", 0600, 10, 7, &test_node, fx), 0);
-	assert_int_equal(server_create(fx->m, &fx->s), 0);
+	assert_int_equal(server_create(fx->m, false, &fx->s), 0);
+	server_populate(fx->s);
 	client_connect(&fx->c, fx->s);
 	client_hello(&fx->c, 0);
 	*state = fx;
