@@ -156,26 +156,21 @@ static bool uses(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *o
 	return false;
 }
 
-/* Does it need more than general registers and flags? */
-static bool needs_vectors(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *ops)
+/* Does it need more than general registers and flags (MXCSR is no operand)? */
+static bool needs_vectors(const ZydisDecodedInstruction *zi)
 {
-	for (unsigned i = 0; i < zi->operand_count; i++) {
-		if (ops[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
-			continue;
-		switch (ZydisRegisterGetClass(ops[i].reg.value)) {
-		case ZYDIS_REGCLASS_GPR8:
-		case ZYDIS_REGCLASS_GPR16:
-		case ZYDIS_REGCLASS_GPR32:
-		case ZYDIS_REGCLASS_GPR64:
-		case ZYDIS_REGCLASS_FLAGS:
-		case ZYDIS_REGCLASS_IP:
-		case ZYDIS_REGCLASS_SEGMENT:
-			break;
-		default:
-			return true;
-		}
+	switch (zi->meta.isa_ext) {
+	case ZYDIS_ISA_EXT_BASE:
+	case ZYDIS_ISA_EXT_LONGMODE:
+	case ZYDIS_ISA_EXT_BMI1:
+	case ZYDIS_ISA_EXT_BMI2:
+	case ZYDIS_ISA_EXT_ADOX_ADCX:
+	case ZYDIS_ISA_EXT_MOVBE:
+	case ZYDIS_ISA_EXT_LZCNT:
+		return false;
+	default:
+		return true;
 	}
-	return false;
 }
 
 /* Low ones first: with AH to BH no others can be encoded. */
@@ -215,7 +210,7 @@ bool ool_prepare(struct insn *in, const ZydisDecodedInstruction *zi,
 	if (!in->thunk)
 		return false;
 	in->scratch = scratch - ZYDIS_REGISTER_RAX;
-	in->vector = needs_vectors(zi, ops);
+	in->vector = needs_vectors(zi);
 	in->masked = (zi->avx.mask.reg != ZYDIS_REGISTER_NONE &&
 		      zi->avx.mask.reg != ZYDIS_REGISTER_K0) ||
 		     zi->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPS ||
