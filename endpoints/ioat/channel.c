@@ -16,7 +16,13 @@
  * An error stops the channel at the descriptor that met it: CHANSTS keeps the
  * address of the last good one, and with CHANCTRL.ERR_COMPLETION_EN the same value
  * goes to memory. Invariant: in_descriptor only while ACTIVE or SUSPENDED.
+ *
+ * A channel that was armed may take its time to start (start_latency), as version 3.4
+ * does here by default. DPDK's driver depends on it: after an error it asks for one
+ * completion at a time, and loses one if the rest of the burst is complete already.
  */
+#include <time.h>
+
 #include "endpoints/ioat/ioat.h"
 #include "machine/dma.h"
 
@@ -86,10 +92,32 @@ void ioat_chan_set_chainaddr(struct hw *hw, u32 fn, u64 addr)
 	ioat->state = IOAT_ARMED;
 }
 
+static u64 now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+/* Is the time over that a channel needs between its first doorbell and its first fetch?
+ */
+static bool started(const struct ioat_state *ioat)
+{
+	u64 wait;
+
+	if (likely(!ioat->first || !ioat->start_latency))
+		return true;
+	wait = ioat->start_at - now_ns();
+	return (s64)wait <= 0 || wait > IOAT_MAX_START_LATENCY * 1000ULL;
+}
+
 void ioat_chan_doorbell(struct hw *hw, u32 fn, u16 count)
 {
 	struct ioat_state *ioat = endpoint_state(hw, fn);
 
+	if (ioat->state == IOAT_ARMED && ioat->start_latency)
+		ioat->start_at = now_ns() + ioat->start_latency * 1000ULL;
 	ioat->dmacount = count;
 	if ((ioat->state == IOAT_ARMED || ioat->state == IOAT_IDLE) &&
 	    count != ioat->done)
@@ -227,7 +255,7 @@ bool ioat_chan_work(struct hw *hw, u32 fn, size_t budget)
 	u32 error;
 
 	while (ioat->state == IOAT_ACTIVE) {
-		if (!budget)
+		if (!budget || !started(ioat))
 			return true;
 		if (!ioat->in_descriptor) {
 			budget -= min_t(size_t, budget, DESC_COST);

@@ -21,7 +21,11 @@
 #define IOAT_XFERCAP_MIN 12
 #define IOAT_XFERCAP_MAX 31
 
-enum { PROP_DEVICE, PROP_VERSION, PROP_XFERCAP };
+/* As a value of start-latency: what the device id has. */
+#define LATENCY_BY_DEVICE 1000000
+#define LATENCY_V34	  1000
+
+enum { PROP_DEVICE, PROP_VERSION, PROP_XFERCAP, PROP_START_LATENCY };
 
 static const struct endpoint_property ioat_properties[] = {
 	[PROP_DEVICE] = {"device", "PCI device id: 0x2021 (v3.3) or 0x0b00 (v3.4)",
@@ -29,6 +33,11 @@ static const struct endpoint_property ioat_properties[] = {
 	[PROP_VERSION] = {"version", "CBVER; 0: what the device id has", 0, 0xff},
 	[PROP_XFERCAP] = {"xfercap", "log2 of the largest transfer, 12 to 31", 20,
 			  IOAT_XFERCAP_MAX},
+	[PROP_START_LATENCY] =
+		{"start-latency",
+		 "microseconds that an armed channel takes to start, up to "
+		 "100000; default: 1000 for 0x0b00, else 0",
+		 LATENCY_BY_DEVICE, LATENCY_BY_DEVICE},
 	{NULL},
 };
 
@@ -78,6 +87,10 @@ static void ioat_init(struct hw *hw, u32 fn, const u64 *props)
 	if (!ioat->version)
 		ioat->version = props[PROP_DEVICE] == 0x0b00 ? 0x34 : 0x33;
 	ioat->xfercap = min_t(u64, xfercap, IOAT_XFERCAP_MAX);
+	ioat->start_latency =
+		min_t(u64, props[PROP_START_LATENCY], IOAT_MAX_START_LATENCY);
+	if (props[PROP_START_LATENCY] == LATENCY_BY_DEVICE)
+		ioat->start_latency = props[PROP_DEVICE] == 0x0b00 ? LATENCY_V34 : 0;
 	ioat_chan_init(ioat);
 }
 

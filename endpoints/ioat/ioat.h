@@ -13,7 +13,8 @@
 struct ioat_state {
 	/* power-on properties */
 	u8 version;
-	u8 xfercap; /* _lg2 of the largest transfer, bytes */
+	u8 xfercap;	   /* _lg2 of the largest transfer, bytes */
+	u32 start_latency; /* microseconds from the first doorbell after CHAINADDR */
 
 	u8 genctrl;
 	u8 intrctrl; /* MASTER_INT_EN and MSIX_CONTROL only */
@@ -30,13 +31,18 @@ struct ioat_state {
 	u64 chainaddr;
 	u64 chancmp;
 	u64 cdar;
-	u64 next; /* address of the descriptor to fetch */
+	u64 next;     /* address of the descriptor to fetch */
+	u64 start_at; /* not fetched before, CLOCK_MONOTONIC nanoseconds; with a latency
+		       */
 	u32 chanerr;
 	u32 chanerrmask;
 
 	struct ioat_descriptor desc;
 	u32 progress; /* bytes of desc that have been moved */
 };
+
+/* Longer waits, as only a program can have put there, are taken for over. */
+#define IOAT_MAX_START_LATENCY 100000
 
 /* Power-on: the channel is halted and without error. */
 void ioat_chan_init(struct ioat_state *ioat);

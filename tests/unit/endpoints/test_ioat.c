@@ -83,7 +83,7 @@ static int teardown(void **state)
 static void ioat_power_on_is_halted_with_its_version(void **state)
 {
 	static const struct {
-		u64 props[3];
+		u64 props[4];
 		u8 cbver, xfercap;
 	} kinds[] = {
 		{{0x2021, 0, 20}, 0x33, 20},
@@ -520,6 +520,36 @@ static void ioat_error_interrupt_respects_its_mask(void **state)
 	assert_true(d->intx);
 }
 
+static void ioat_start_latency_delays_only_the_first_descriptor(void **state)
+{
+	const u64 props[] = {0x0b00, 0, 20, 20000};
+	struct hw_double d;
+
+	double_init(&d, &ioat_model, props);
+	memset(d.mem + SRC, 0x5a, 64);
+	fill_ring(&d);
+	arm(&d, RING);
+	put(&d, 0, DESC_OP_COPY, DST, SRC, 64);
+	double_write(&d, IOAT_DMACOUNT, 1, 2);
+	assert_int_equal(status(&d), 0);
+	assert_int_equal(chansts(&d), IOAT_ACTIVE);
+	while (double_work(&d, 4096))
+		;
+	assert_int_equal(status(&d), DESC(0) | IOAT_IDLE);
+	put(&d, 1, DESC_OP_COPY, DST, SRC, 64);
+	double_write(&d, IOAT_DMACOUNT, 2, 2);
+	assert_int_equal(status(&d), DESC(1) | IOAT_IDLE);
+	/* Armed again, it takes its time again; a reset ends the wait. */
+	arm(&d, DESC(2));
+	double_write(&d, IOAT_CHANCMD, CHANCMD_SUSPEND, 1);
+	arm(&d, DESC(2));
+	double_write(&d, IOAT_DMACOUNT, 1, 2);
+	assert_true(double_work(&d, 4096));
+	double_write(&d, IOAT_CHANCMD, CHANCMD_RESET, 1);
+	assert_false(double_work(&d, 4096));
+	double_free(&d);
+}
+
 /* Whatever a program scribbles over the state, work ends and stays in bounds. */
 static void ioat_hostile_state_is_harmless(void **state)
 {
@@ -572,6 +602,7 @@ int main(void)
 		TEST(ioat_msix_interrupts_once_until_rearmed),
 		TEST(ioat_intx_follows_attention_and_master_enable),
 		TEST(ioat_error_interrupt_respects_its_mask),
+		cmocka_unit_test(ioat_start_latency_delays_only_the_first_descriptor),
 		TEST(ioat_hostile_state_is_harmless),
 	};
 
