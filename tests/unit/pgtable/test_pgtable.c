@@ -591,7 +591,8 @@ static void pgtable_damaged_tables_cost_no_more_than_what_was_built(void **state
 struct worker {
 	const struct format_case *c;
 	struct pgtable *pt;
-	unsigned number;
+	unsigned number, rounds;
+	pthread_barrier_t *start;
 	bool failed;
 };
 
@@ -604,7 +605,8 @@ static void *work(void *data)
 	struct rnd r;
 
 	rnd_seed(&r, w->number);
-	for (unsigned round = 0; round < 2000 && !w->failed; round++) {
+	pthread_barrier_wait(w->start);
+	for (unsigned round = 0; round < w->rounds && !w->failed; round++) {
 		u64 first = rnd_below(&r, 512), n = 1 + rnd_below(&r, 512 - first),
 		    mapped = 0;
 		phys_addr_t phys = 0x1000 + (u64)w->number * SZ_1G + round * SZ_4K;
@@ -623,24 +625,38 @@ static void *work(void *data)
 	return NULL;
 }
 
-static void pgtable_threads_in_their_own_ranges_do_not_disturb(void **state)
+static void run_threads(const struct format_case *c, unsigned rounds)
 {
 	struct worker workers[THREADS];
 	pthread_t threads[THREADS];
+	pthread_barrier_t barrier;
 	struct pgtable pt;
-	const struct format_case *c = *state;
 
 	assert_int_equal(pgtable_init(&pt, &machine, c->fmt, &c->config), 0);
+	pthread_barrier_init(&barrier, NULL, THREADS);
 	for (unsigned i = 0; i < THREADS; i++) {
-		workers[i] = (struct worker){.c = c, .pt = &pt, .number = i};
+		workers[i] = (struct worker){.c = c,
+					     .pt = &pt,
+					     .number = i,
+					     .rounds = rounds,
+					     .start = &barrier};
 		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
 		pthread_join(threads[i], NULL);
 		assert_false(workers[i].failed);
 	}
+	pthread_barrier_destroy(&barrier);
 	pgtable_destroy(&pt);
 	assert_true(bitmap_empty(ram_used, RAM_PAGES));
+}
+
+static void pgtable_threads_in_their_own_ranges_do_not_disturb(void **state)
+{
+	run_threads(*state, 1000);
+	/* Young tables: the threads meet where upper levels are being made. */
+	for (unsigned i = 0; i < 300; i++)
+		run_threads(*state, 2);
 }
 
 int main(void)
