@@ -474,7 +474,7 @@ static void start_function(struct pci_host *host, struct pci_function *fn)
 
 	hf->bdf = PCI_DEVID(fn->bus->number, fn->devfn);
 	hf->requester_id = requester_id(fn);
-	pci_hw_set_presence(host, fn, fn->present);
+	hf->present = fn->present;
 	if (fn->desc.image) {
 		memcpy(cfg, fn->desc.image, fn->desc.image_len);
 	} else {
@@ -500,13 +500,9 @@ static void start_bus(struct pci_host *host, struct pci_hw_bus *bus)
 		if (fn->secondary)
 			start_bus(host, fn->secondary);
 	}
-	if (bus->bridge) {
-		struct pci_function *first = list_first_entry_or_null(&bus->functions,
-								      struct pci_function, node);
-
-		if (first) /* the port's presence bits */
-			pci_hw_set_presence_bits(host, bus);
-	}
+	/* An image says itself what its port saw. */
+	if (bus->bridge && !bus->bridge->desc.image)
+		pci_hw_set_presence_bits(host, bus);
 }
 
 int pci_firmware_assign(struct pci_host *host, char **error)

@@ -242,6 +242,18 @@ int pci_remove_store(struct pci_dev *pdev, const char *buf, size_t len,
 		     void (*done)(void *data), void *data);
 void pci_stop_and_remove_bus_device(struct pci_dev *pdev);
 
+/*
+ * Hot-plug slots (pci/hotplug.c), sysfs /sys/bus/pci/slots/N/: N is the physical slot
+ * number of a hot-pluggable port, 0 for other devices. pci_find_slot() holds a reference.
+ * Storing 0 in `power` takes the devices off and the card out, perhaps later
+ * (-EIOCBQUEUED, then @done(data)); -ENODEV for 1 without a card.
+ */
+unsigned pci_slot_number(const struct pci_dev *port);
+struct pci_dev *pci_find_slot(struct pci_host *host, unsigned number);
+bool pci_slot_powered(struct pci_dev *port);
+int pci_slot_power_store(struct pci_dev *port, const char *buf, size_t len,
+			 void (*done)(void *data), void *data);
+
 /* ---- configuration space (pci/access.c) ---- */
 
 /* Return: 0; -EINVAL (PCIBIOS_BAD_REGISTER_NUMBER) unless naturally aligned and inside. */

@@ -44,5 +44,6 @@ void pci_free_dynids(struct pci_driver *drv);
 void pci_init_reset_methods(struct pci_dev *pdev);
 /* remove.c: takes @pdev and all below off, when their users allow. */
 int pci_remove_async(struct pci_dev *pdev, void (*done)(void *data), void *data);
+int pci_parse_ulong(const char *buf, size_t len, unsigned long *val);
 
 #endif

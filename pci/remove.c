@@ -143,7 +143,7 @@ void pci_stop_and_remove_bus_device(struct pci_dev *pdev)
 }
 
 /* kstrtoul(): a number in C notation, perhaps a newline, nothing else. */
-static int parse_ulong(const char *buf, size_t len, unsigned long *val)
+int pci_parse_ulong(const char *buf, size_t len, unsigned long *val)
 {
 	char text[32], *end;
 
@@ -164,7 +164,7 @@ int pci_rescan_store(struct pci_host *host, struct pci_bus *bus, const char *buf
 {
 	unsigned long val;
 
-	if (parse_ulong(buf, len, &val))
+	if (pci_parse_ulong(buf, len, &val))
 		return -EINVAL;
 	if (val)
 		pci_rescan(host, bus);
@@ -202,7 +202,7 @@ int pci_remove_store(struct pci_dev *pdev, const char *buf, size_t len,
 	unsigned long val;
 	int ret;
 
-	if (parse_ulong(buf, len, &val))
+	if (pci_parse_ulong(buf, len, &val))
 		return -EINVAL;
 	if (!val || pdev->removing)
 		return (int)len;
