@@ -195,14 +195,36 @@ static u64 mm_accessible(struct mm *mm, u64 va, u64 len, bool write, bool *speci
 	return addr - va;
 }
 
+/* Another user's limits may be read, but not with prlimit(2). */
+static u64 memlock_from_text(struct mm *mm)
+{
+	char path[64], line[256];
+	u64 limit = ~0ULL;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/limits", mm->pid);
+	f = fopen(path, "re");
+	if (!f)
+		return limit;
+	while (fgets(line, sizeof(line), f)) {
+		/* "unlimited" is no number. */
+		if (!strncmp(line, "Max locked memory", 17)) {
+			if (sscanf(line + 17, "%" SCNu64, &limit) != 1)
+				limit = ~0ULL;
+			break;
+		}
+	}
+	fclose(f);
+	return limit;
+}
+
 static u64 mm_memlock_limit(struct mm *mm)
 {
 	struct rlimit lim;
 
-	if (prlimit((pid_t)mm->pid, RLIMIT_MEMLOCK, NULL, &lim) < 0 ||
-	    lim.rlim_cur == RLIM_INFINITY)
-		return ~0ULL;
-	return lim.rlim_cur;
+	if (prlimit((pid_t)mm->pid, RLIMIT_MEMLOCK, NULL, &lim) < 0)
+		return memlock_from_text(mm);
+	return lim.rlim_cur == RLIM_INFINITY ? ~0ULL : lim.rlim_cur;
 }
 
 static bool mm_alive(struct mm *mm)
