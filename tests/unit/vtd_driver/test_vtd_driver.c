@@ -39,6 +39,7 @@ struct fixture {
 	u32 last_irq;
 	struct dma_fault last;
 	s64 live;
+	u64 free_pages, pages; /* RAM at the start; taken by the test itself */
 };
 
 static struct fixture fx;
@@ -65,6 +66,19 @@ static const struct hw_host_ops host_ops = {
 	.fault = on_fault,
 	.unit_event = on_unit_event,
 };
+
+/* How many pages of RAM can be had. */
+static u64 count_free(void)
+{
+	static phys_addr_t pages[64 << 8];
+	u64 n = 0;
+
+	while (n < ARRAY_SIZE(pages) && !ram_alloc_pages(fx.m, 0, &pages[n]))
+		n++;
+	for (u64 i = 0; i < n; i++)
+		ram_free_zeroed(fx.m, pages[i], 0);
+	return n;
+}
 
 static void add_function(struct pci_hw_bus *bus, u8 devfn, enum pci_function_kind kind,
 			 struct pci_function **out)
@@ -102,6 +116,7 @@ static void build(const char *cmdline, const struct vtd_unit_config *config)
 		unit = *config;
 	unit.regs = REGS;
 	assert_int_equal(machine_create(&fx.m, 64 << 20, 16, cmdline), 0);
+	fx.free_pages = count_free();
 	fx.m->hw.ops = &host_ops;
 	units_register(&fx.m->hw);
 	assert_int_equal(vtd_unit_setup(&fx.m->hw, 0, &unit), 0);
@@ -131,6 +146,7 @@ static void demolish(void)
 		put_device(&fx.dev[i]->dev);
 	pci_host_destroy(fx.host);
 	iommu_core_destroy(fx.m);
+	assert_int_equal(count_free() + fx.pages, fx.free_pages);
 	machine_destroy(fx.m);
 	assert_int_equal(alloc_live_count(), fx.live);
 }
@@ -147,7 +163,14 @@ static phys_addr_t page(void)
 	phys_addr_t phys;
 
 	assert_int_equal(ram_alloc_pages(fx.m, 0, &phys), 0);
+	fx.pages++;
 	return phys;
+}
+
+static void unpage(phys_addr_t phys)
+{
+	ram_free_pages(fx.m, phys, 0);
+	fx.pages--;
 }
 
 static int dma_in(unsigned i, iova_t iova, u64 *value)
@@ -216,7 +239,7 @@ static void vtd_map_device_reaches_memory(void **state)
 	assert_int_equal(dma_in(0, 0x10008, &value), -EFAULT);
 	assert_int_equal(fx.last.class, FAULT_NOT_PRESENT);
 	disown(0, domain);
-	ram_free_pages(fx.m, phys, 0);
+	unpage(phys);
 	demolish();
 }
 
@@ -236,7 +259,7 @@ static void vtd_read_only_map_refuses_writes(void **state)
 	assert_int_equal(fx.last.reason, VTD_FR_WRITE);
 	assert_int_equal(ram(phys)[0], 0);
 	disown(0, domain);
-	ram_free_pages(fx.m, phys, 0);
+	unpage(phys);
 	demolish();
 }
 
@@ -272,7 +295,7 @@ static void vtd_aliased_device_uses_its_bridges_entry(void **state)
 	assert_int_equal(iommu_unmap(domain, 0x10000, SZ_4K), SZ_4K);
 	assert_int_equal(dma_in(2, 0x10000, &value), -EFAULT);
 	disown(2, domain);
-	ram_free_pages(fx.m, phys, 0);
+	unpage(phys);
 	demolish();
 }
 
@@ -301,8 +324,8 @@ static void vtd_two_domains_share_nothing(void **state)
 	assert_int_equal(dma_in(1, 0, &value), 0);
 	disown(0, a);
 	disown(1, b);
-	ram_free_pages(fx.m, pa, 0);
-	ram_free_pages(fx.m, pb, 0);
+	unpage(pa);
+	unpage(pb);
 	demolish();
 }
 
@@ -425,7 +448,7 @@ static void vtd_geometry_follows_the_address_width(void **state)
 					   IOMMU_READ),
 				 -ERANGE);
 		disown(0, domain);
-		ram_free_pages(fx.m, phys, 0);
+		unpage(phys);
 		demolish();
 	}
 }
@@ -577,7 +600,7 @@ static void vtd_enforce_coherency_needs_snoop_control(void **state)
 	assert_int_equal(iommu_map(domain, 0, phys, SZ_4K, IOMMU_READ), 0);
 	assert_int_equal(dma_in(0, 0, &value), 0);
 	disown(0, domain);
-	ram_free_pages(fx.m, phys, 0);
+	unpage(phys);
 	demolish();
 }
 
@@ -751,7 +774,7 @@ static void vtd_caching_mode_absent_entries_are_invalidated(void **state)
 	assert_int_equal(dma_in(0, 0, &value), 0);
 	iommu_group_put(group);
 	disown(0, domain);
-	ram_free_pages(fx.m, phys, 0);
+	unpage(phys);
 	demolish();
 }
 
@@ -820,7 +843,7 @@ static void vtd_attach_without_memory_keeps_the_old_domain(void **state)
 		assert_int_equal(dma_in(0, 0, &value), 0);
 		iommu_domain_free(new);
 		disown(0, old);
-		ram_free_pages(fx.m, phys, 0);
+		unpage(phys);
 		demolish();
 		if (!nth)
 			break;
