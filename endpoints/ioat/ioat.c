@@ -23,7 +23,7 @@
 
 /* As a value of start-latency: what the device id has. */
 #define LATENCY_BY_DEVICE 1000000
-#define LATENCY_V34	  1000
+#define LATENCY_V34	  10000
 
 enum { PROP_DEVICE, PROP_VERSION, PROP_XFERCAP, PROP_START_LATENCY };
 
@@ -36,7 +36,7 @@ static const struct endpoint_property ioat_properties[] = {
 	[PROP_START_LATENCY] =
 		{"start-latency",
 		 "microseconds that an armed channel takes to start, up to "
-		 "100000; default: 1000 for 0x0b00, else 0",
+		 "100000; default: 10000 for 0x0b00, else 0",
 		 LATENCY_BY_DEVICE, LATENCY_BY_DEVICE},
 	{NULL},
 };

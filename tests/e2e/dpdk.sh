@@ -4,6 +4,9 @@
 # Debian's DPDK, unmodified, runs its own tests of DMA devices on the default machine's
 # I/OAT (version 3.3) and on an added one of version 3.4, for which its driver tests
 # error handling as well: those tests need DMA faults, and the report has to show them.
+#
+# The latency is for a busy machine: DPDK's driver loses a completion if a channel that it
+# has just recovered completes a burst before the next call (endpoints/README.md).
 set -u
 moat=$1
 dir=$(mktemp -d)
@@ -12,7 +15,7 @@ trap 'rm -rf "$dir"' EXIT
 command -v dpdk-test >/dev/null || { echo "no dpdk-test here (Debian package dpdk)"; exit 77; }
 
 DPDK_TEST=dmadev_autotest timeout 120 \
-	"$moat" run --report "$dir/report.json" --format json --device ioat,device=0x0b00 -- \
+	"$moat" run --report "$dir/report.json" --format json --device ioat,device=0x0b00,start-latency=50000 -- \
 	dpdk-test --no-huge -m 256 --iova-mode=va --no-telemetry --no-shconf -l 0 \
 	</dev/null >"$dir/out" 2>&1
 status=$?
@@ -35,5 +38,5 @@ grep -q 'errors expected' "$dir/log" || fail "error handling was not tested"
 [ "$(grep -c 'skipping error handling' "$dir/log")" -le "$n" ] || fail "error handling skipped"
 grep -q '"iova": *"0x0"' "$dir/report.json" || fail "the faults at IOVA 0 are not in the report"
 
-grep -E '^(### Test|DMA Dev|Ops submitted|Test OK)' "$dir/log"
+grep -E '^(### Test|DMA Dev|Test OK)' "$dir/log"
 echo "ok: dmadev_autotest passes on $n I/OAT devices, error handling included"
