@@ -1040,6 +1040,53 @@ static void register_each_allocation_failing_unwinds(void **state)
 	end();
 }
 
+static void attach_each_allocation_failing_changes_nothing(void **state)
+{
+	struct iommu_attach_handle handle;
+	struct iommu_domain *domain, *old;
+	struct iommu_group *group;
+	struct mock_dev *a;
+	int failures = 0, ret;
+	u64 nth;
+
+	begin_with_iommu("", MOCK_FULL);
+	a = add("a", 1);
+	group = iommu_group_get(&a->dev);
+	domain = new_domain(a);
+	old = a->attached;
+	for (int what = 0; what < 3; what++) {
+		for (nth = 1;; nth++) {
+			s64 live = alloc_live_count();
+
+			fault_inject_arm(nth);
+			if (what == 0)
+				ret = iommu_attach_group_handle(domain, group, &handle);
+			else if (what == 1)
+				ret = iommu_attach_device_pasid(domain, &a->dev, 5, NULL);
+			else
+				ret = iommu_replace_group_handle(group, domain, &handle);
+			if (!fault_inject_disarm()) {
+				assert_int_equal(ret, 0);
+				break;
+			}
+			failures++;
+			assert_int_equal(ret, -ENOMEM);
+			assert_int_equal(alloc_live_count(), live);
+			assert_ptr_equal(a->attached, old);
+			assert_null(a->pasids[5]);
+		}
+		if (what == 1)
+			iommu_detach_device_pasid(domain, &a->dev, 5);
+		else
+			iommu_detach_group_handle(domain, group);
+	}
+	assert_true(failures >= 3);
+	iommu_domain_free(domain);
+	iommu_group_put(group);
+	mock_dev_remove(a);
+	end();
+}
+
 static void type_store_each_allocation_failing_changes_nothing(void **state)
 {
 	static const struct mock_resv direct = { 0x10000, 0x3000, IOMMU_RESV_DIRECT_RELAXABLE };
@@ -1106,6 +1153,7 @@ int main(void)
 		cmocka_unit_test(fwspec_device_waits_for_its_iommu),
 		cmocka_unit_test(probe_each_allocation_failing_unwinds),
 		cmocka_unit_test(register_each_allocation_failing_unwinds),
+		cmocka_unit_test(attach_each_allocation_failing_changes_nothing),
 		cmocka_unit_test(type_store_each_allocation_failing_changes_nothing),
 	};
 

@@ -389,6 +389,18 @@ static int remove_next(struct device *dev, void *data)
 	return 0;
 }
 
+/* Only the one in the middle: the walk goes on behind it, and not from the start. */
+static int remove_b(struct device *dev, void *data)
+{
+	int *seen = data;
+
+	if (++*seen > 5)
+		return -1;
+	if (!strcmp(dev_name(dev), "b"))
+		mock_dev_remove(to_mock_dev(dev));
+	return 0;
+}
+
 static int stop_at_two(struct device *dev, void *data)
 {
 	return ++*(int *)data == 2 ? 7 : 0;
@@ -404,8 +416,11 @@ static void bus_walk_survives_removal(void **state)
 	add("c", false);
 	assert_int_equal(bus_for_each_dev(mm.bus, stop_at_two, &seen), 7);
 	seen = 0;
-	assert_int_equal(bus_for_each_dev(mm.bus, remove_next, &seen), 0);
+	assert_int_equal(bus_for_each_dev(mm.bus, remove_b, &seen), 0);
 	assert_int_equal(seen, 3);
+	seen = 0;
+	assert_int_equal(bus_for_each_dev(mm.bus, remove_next, &seen), 0);
+	assert_int_equal(seen, 2);
 	end();
 }
 
