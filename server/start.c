@@ -135,13 +135,6 @@ static int boot(struct start *s, char **error)
 		err = of_machine_start_iommus(s->of, m);
 	if (err)
 		return err;
-	err = pci_register_builtin_drivers(host);
-	if (err)
-		return err;
-	p->builtin = true;
-	err = host_drivers_register(m, &p->host);
-	if (err)
-		return err;
 	err = vfio_core_create(m);
 	if (err)
 		return err;
@@ -155,6 +148,14 @@ static int boot(struct start *s, char **error)
 	if (err)
 		return err;
 	p->vfio_pci = true;
+	/* In the order in which the recordings' kernel has them, which decides who probes first. */
+	err = pci_register_builtin_drivers(host);
+	if (err)
+		return err;
+	p->builtin = true;
+	err = host_drivers_register(m, &p->host);
+	if (err)
+		return err;
 	pci_bus_add_devices(host);
 	return 0;
 }
@@ -198,11 +199,11 @@ void machine_stop(struct start *s)
 	struct start_parts *p = s->parts;
 
 	if (m && p) {
-		if (p->vfio_pci)
-			vfio_pci_exit(m);
 		host_drivers_unregister(p->host);
 		if (p->builtin)
 			pci_unregister_builtin_drivers(m->pci);
+		if (p->vfio_pci)
+			vfio_pci_exit(m);
 		if (p->iommufd)
 			iommufd_core_destroy(m);
 		if (p->vfio)

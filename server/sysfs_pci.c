@@ -227,6 +227,59 @@ static void put_enable(struct sysfs *fs, struct sysfs_pci *sp)
 	sysfs_update(fs, path, 0644, text);
 }
 
+/* ---- /sys/bus/pci/slots ---- */
+
+static ssize_t slot_power_store(struct sysfs_attr *a, struct call *call, const char *buf,
+				size_t len)
+{
+	struct sysfs_async *as = sysfs_async_begin(call, len);
+
+	if (!as)
+		return -ENOMEM;
+	return sysfs_async_end(as, pci_slot_power_store(attr_pdev(a), buf, len,
+							sysfs_async_done, as));
+}
+
+static bool slot_dir(const struct pci_dev *port, char *out)
+{
+	unsigned n = pci_slot_number(port);
+
+	snprintf(out, SYSFS_PATH_MAX, "sys/bus/pci/slots/%u", n);
+	return n && port->subordinate;
+}
+
+static void put_slot(struct sysfs *fs, struct sysfs_pci *sp)
+{
+	char dir[SYSFS_PATH_MAX];
+
+	if (!slot_dir(sp->pdev, dir))
+		return;
+	sysfs_mkdir(fs, dir);
+	sysfs_const(fs, dir, "address", "%04x:%02x:00\n", sp->pdev->subordinate->domain,
+		    sp->pdev->subordinate->number);
+	sp->slot = true;
+	sp->powered = pci_slot_powered(sp->pdev);
+	sysfs_const(fs, dir, "attention", "0\n");
+	sysfs_const(fs, dir, "latch", "0\n");
+	sysfs_attr(fs, dir, "power", 0644, sp->powered ? "1\n" : "0\n", slot_power_store,
+		   sp->pdev);
+	sysfs_printf(fs, dir, "adapter", 0444, sp->powered ? "1\n" : "0\n");
+}
+
+static void refresh_slot(struct sysfs *fs, struct sysfs_pci *sp)
+{
+	bool powered = pci_slot_powered(sp->pdev);
+	char dir[SYSFS_PATH_MAX], path[SYSFS_PATH_MAX];
+
+	if (powered == sp->powered || !slot_dir(sp->pdev, dir))
+		return;
+	sp->powered = powered;
+	sysfs_join(path, dir, "power");
+	sysfs_update(fs, path, 0644, powered ? "1\n" : "0\n");
+	sysfs_join(path, dir, "adapter");
+	sysfs_update(fs, path, 0444, powered ? "1\n" : "0\n");
+}
+
 static void put_bridge_files(struct sysfs *fs, const struct sysfs_pci *sp)
 {
 	const struct pci_bus *bus = sp->pdev->subordinate;
@@ -281,6 +334,7 @@ void sysfs_pci_add(struct sysfs *fs, struct pci_dev *p)
 	put_resource(fs, sp);
 	put_link_files(fs, sp);
 	put_bridge_files(fs, sp);
+	put_slot(fs, sp);
 	put_state(fs, sp);
 
 	snprintf(text, sizeof(text), "%s\n",
@@ -319,6 +373,8 @@ void sysfs_pci_remove(struct sysfs *fs, struct pci_dev *p)
 		return;
 	sysfs_join(path, "sys/bus/pci/devices", dev_name(&p->dev));
 	sysfs_remove(fs, path);
+	if (sp->slot && slot_dir(p, path))
+		sysfs_remove(fs, path);
 	sysfs_remove(fs, sp->path);
 	list_del(&sp->node);
 	p->sysfs = NULL;
@@ -333,6 +389,8 @@ void sysfs_pci_refresh(struct sysfs *fs)
 		struct pci_dev *p = sp->pdev;
 		const u8 *now;
 
+		if (sp->slot)
+			refresh_slot(fs, sp);
 		if (sp->enable_cnt != p->enable_cnt)
 			put_enable(fs, sp);
 		if (sp->power != p->current_state || sp->irq != p->irq)

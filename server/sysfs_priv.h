@@ -42,7 +42,7 @@ struct sysfs_pci {
 	char path[SYSFS_PATH_MAX];
 	int enable_cnt;
 	u8 power, irq;
-	bool msi;
+	bool msi, slot, powered;
 	u8 config[HW_CONFIG_SIZE]; /* physical, as last shown */
 };
 

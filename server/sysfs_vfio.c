@@ -41,8 +41,6 @@ static void on_device_added(struct vfio_listener *l, struct vfio_device *vdev)
 	device_dir(vdev, base);
 	sysfs_join(dir, base, vdev->name);
 	sysfs_mkdir(fs, dir);
-	sysfs_join(path, dir, "power");
-	sysfs_mkdir(fs, path);
 	snprintf(node, sizeof(node), "/dev/vfio/devices/%s", vdev->name);
 	dn = devnode_find(fs->m, node);
 	if (dn) {
