@@ -308,6 +308,17 @@ static struct {
 	uint8_t *src, *dst;
 } ioat;
 
+static void unmap_all(void)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.flags = VFIO_DMA_UNMAP_FLAG_ALL,
+	};
+
+	if (ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap))
+		die("VFIO_IOMMU_UNMAP_DMA of all");
+}
+
 static void *dma_buffer(uint64_t iova, size_t size)
 {
 	struct mapping m = {.iova = iova, .size = size};
@@ -360,7 +371,8 @@ static void ioat_copies(unsigned n, void *arg)
 		for (i = 0; i < c->batch; i++)
 			ioat.ring[(ioat.issued + i) % NR_DESC].size = c->bytes;
 		ioat.issued += c->batch;
-		last = IOVA_RING + (ioat.issued - 1) % NR_DESC * sizeof(*ioat.ring);
+		last = IOVA_RING +
+		       (uint16_t)(ioat.issued - 1) % NR_DESC * sizeof(*ioat.ring);
 		*(volatile uint16_t *)(bar + 0x86) = ioat.issued;
 		while ((*ioat.status & ~0x3fULL) != last) {
 			if ((*ioat.status & 7) == 3) {
@@ -478,5 +490,6 @@ int main(int argc, char **argv)
 	bench_trap();
 	bench_ioctl();
 	bench_copy();
+	unmap_all();
 	return 0;
 }

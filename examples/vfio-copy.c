@@ -110,9 +110,10 @@ static void reg_write(struct engine *e, uint64_t off, uint64_t val, unsigned siz
 	}
 }
 
-/* Memory for the device */
+/* Memory for the device; out of line, so that a backtrace names them */
 
-static void *map_buffer(struct engine *e, uint64_t iova, size_t size)
+static __attribute__((noinline)) void *map_buffer(struct engine *e, uint64_t iova,
+						  size_t size)
 {
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map),
@@ -131,7 +132,8 @@ static void *map_buffer(struct engine *e, uint64_t iova, size_t size)
 	return buf;
 }
 
-static void unmap_buffer(struct engine *e, uint64_t iova, size_t size)
+static __attribute__((noinline)) void unmap_buffer(struct engine *e, uint64_t iova,
+						   size_t size)
 {
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap),
@@ -503,6 +505,10 @@ int main(int argc, char **argv)
 		error = e->copy(e, IOVA_DST, IOVA_SRC, 4096);
 		printf("%s: copied after unmap, the device reports 0x%llx\n", e->bdf,
 		       (unsigned long long)(error & ~(1ULL << 63)));
+	} else {
+		unmap_buffer(e, IOVA_DST, mapped);
 	}
+	unmap_buffer(e, IOVA_SRC, mapped);
+	unmap_buffer(e, IOVA_RING, 2 * 4096);
 	return 0;
 }
