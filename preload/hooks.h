@@ -64,6 +64,10 @@ bool path_attribute(int dirfd, const char *path, int flags, char *out, bool *our
 #define NOT_OURS (-ENOTSUPP)
 int machine_open(int dirfd, const char *path, int flags, unsigned mode);
 
+/* hooks_open.c: descriptor @fd is about to become another file, or has become one. */
+void stdio_before_change(int fd);
+void stdio_after_change(int fd);
+
 /* hooks_stat.c: the hooks, for calls from inside. */
 int hook_stat(const char *path, struct stat *st);
 int hook_lstat(const char *path, struct stat *st);

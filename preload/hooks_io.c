@@ -78,7 +78,7 @@ HOOK int ioctl(int fd, unsigned long cmd, ...)
 	/* No terminal, no file system: what the kernel says of a device node. */
 	if (unlikely(fd_hint(fd) == FD_OURS) && file_get(fd, &f) && cmd != FIONBIO &&
 	    cmd != FIOCLEX && cmd != FIONCLEX)
-		return libc_ret(S_ISCHR(f.mode) ? machine_ioctl(&f, fd, cmd, (u64)arg) : -ENOTTY);
+		return libc_ret(!S_ISREG(f.mode) ? machine_ioctl(&f, fd, cmd, (u64)arg) : -ENOTTY);
 	return NEXT(ioctl)(fd, cmd, arg);
 }
 
@@ -247,6 +247,7 @@ HOOK int close(int fd)
 {
 	if (unlikely(fd_is_hidden(fd)))
 		return libc_ret(-EBADF);
+	stdio_before_change(fd);
 	fd_forget(fd);
 	return NEXT(close)(fd);
 }
@@ -304,9 +305,14 @@ HOOK int dup2(int fd, int to)
 
 	if (unlikely(fd_is_hidden(to)))
 		fd_evade(to);
+	if (fd != to)
+		stdio_before_change(to);
 	ret = NEXT(dup2)(fd, to);
-	if (ret >= 0 && fd != to)
+	if (ret >= 0 && fd != to) {
 		fd_hint_copy(fd, to);
+		if (fd_hint(to) == FD_OURS)
+			stdio_after_change(to);
+	}
 	return ret;
 }
 
@@ -316,9 +322,13 @@ HOOK int dup3(int fd, int to, int flags)
 
 	if (unlikely(fd_is_hidden(to)))
 		fd_evade(to);
+	stdio_before_change(to);
 	ret = NEXT(dup3)(fd, to, flags);
-	if (ret >= 0)
+	if (ret >= 0) {
 		fd_hint_copy(fd, to);
+		if (fd_hint(to) == FD_OURS)
+			stdio_after_change(to);
+	}
 	return ret;
 }
 
@@ -471,7 +481,7 @@ HOOK int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	struct pfile f;
 
 	if (op == EPOLL_CTL_ADD && unlikely(fd_hint(fd) == FD_OURS) && file_get(fd, &f) &&
-	    S_ISCHR(f.mode) && file_poll(&f, fd) == READY_ALWAYS)
+	    !S_ISREG(f.mode) && file_poll(&f, fd) == READY_ALWAYS)
 		return libc_ret(-EPERM);
 	return NEXT(epoll_ctl)(epfd, op, fd, event);
 }

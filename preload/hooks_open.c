@@ -205,6 +205,52 @@ static FILE *stream_of(int fd, const char *mode)
 	return f;
 }
 
+/*
+ * The standard streams of a program whose descriptor 1 or 2 is one of our files (a shell's
+ * "echo x > attribute"): libc would write to the descriptor itself.
+ */
+static FILE *kept_stream[3], *our_stream[3];
+
+void stdio_before_change(int fd)
+{
+	FILE **std = fd == 1 ? &stdout : &stderr;
+
+	if (fd < 1 || fd > 2 || !our_stream[fd])
+		return;
+	fflush(our_stream[fd]);
+	if (*std == our_stream[fd])
+		*std = kept_stream[fd];
+	fclose(our_stream[fd]);
+	our_stream[fd] = NULL;
+}
+
+void stdio_after_change(int fd)
+{
+	cookie_io_functions_t io = { .read = cookie_read, .write = cookie_write };
+	FILE **std = fd == 1 ? &stdout : &stderr;
+	struct pfile f;
+
+	if (fd < 1 || fd > 2 || our_stream[fd] || !file_get_hinted(fd, &f))
+		return;
+	our_stream[fd] = fopencookie((void *)(long)fd, "w", io);
+	if (!our_stream[fd])
+		return;
+	our_stream[fd]->_fileno = fd;
+	kept_stream[fd] = *std;
+	*std = our_stream[fd];
+}
+
+/* What a shell has set up before it ran this program. */
+__attribute__((constructor(103))) static void stdio_start(void)
+{
+	struct pfile f;
+
+	for (int fd = 1; proc_socket && fd <= 2; fd++) {
+		if (file_get(fd, &f))
+			stdio_after_change(fd);
+	}
+}
+
 static int mode_flags(const char *mode)
 {
 	int flags = *mode == 'r' ? O_RDONLY :

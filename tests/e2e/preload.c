@@ -264,6 +264,36 @@ static void sysfs_write_errno(void)
 	CHECK(fd >= 0 && write(fd, "x", 1) < 0 && errno == ENODEV);
 }
 
+/* What scripts do: the errno comes back from echo, whoever runs it. */
+static void shells_see_errno(void)
+{
+	static const char *const lines[] = {
+		"sh -c '! echo 0000:77:00.0 > $D/bind' 2>/dev/null",
+		"bash -c '! echo 0000:77:00.0 > $D/bind' 2>/dev/null",
+		"bash -c 'echo 0000:77:00.0 > $D/bind' 2>&1 | grep -q 'No such device'",
+		"! /bin/echo 0000:77:00.0 > $D/bind 2>/dev/null",
+		"! /usr/bin/printf 0000:77:00.0 > $D/bind 2>/dev/null",
+		"echo 0000:77:00.0 | ( ! cat > $D/bind ) 2>/dev/null",
+		"echo 0000:77:00.0 | ( ! tee $D/bind ) >/dev/null 2>&1",
+		"bash -c 'echo " BDF " > $D/unbind && ! [ -e $D/" BDF " ]'",
+		"bash -c 'cd $D; echo " BDF " >bind; echo outside' | grep -q '^outside$'",
+		"[ -e $D/" BDF " ]",
+	};
+
+	munmap((void *)bar, bar_size);
+	close(device);
+	close(group);
+	close(container);
+	setenv("D", "/sys/bus/pci/drivers/vfio-pci", 1);
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		int status = system(lines[i]);
+
+		if (status)
+			fprintf(stderr, "%s: %x\n", lines[i], status);
+		CHECK(!status);
+	}
+}
+
 /* ---- processes ---- */
 
 static void fork_drives_device(void)
@@ -437,6 +467,7 @@ static void threads_share_all(void)
 /* ---- signals ---- */
 
 static volatile int faults;
+static volatile char *volatile nowhere = (volatile char *)16;
 static void *volatile fault_addr;
 static sigjmp_buf jump;
 
@@ -456,13 +487,13 @@ static void jump_out(int sig)
 
 static void dead_end(int sig, siginfo_t *si, void *uc)
 {
-	*(volatile char *)16 = 1;
+	*nowhere = 1;
 }
 
 static void own_segv_handler(void)
 {
 	struct sigaction act = { .sa_sigaction = fix_fault, .sa_flags = SA_SIGINFO }, old;
-	char *p = mmap(NULL, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile char *p = mmap(NULL, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	sigemptyset(&act.sa_mask);
 	sigaddset(&act.sa_mask, SIGUSR1);
@@ -477,26 +508,26 @@ static void own_segv_handler(void)
 	signal(SIGSEGV, jump_out);
 	for (int i = 0; i < 5; i++) {
 		if (!sigsetjmp(jump, 1)) {
-			*(volatile char *)(p + 4096 + i) = 1;
+			p[4096 + i] = 1;
 			CHECK(0);
 		}
 		CHECK(alive());
 	}
 	CHECK(faults == 6);
 	CHECK(signal(SIGSEGV, SIG_DFL) == jump_out);
-	CHECK(WTERMSIG(IN_CHILD(*(volatile char *)(p + 4096) = 1)) == SIGSEGV);
+	CHECK(WTERMSIG(IN_CHILD(p[4096] = 1)) == SIGSEGV);
 	/* A fault that is ignored or blocked kills, as the kernel has it. */
 	CHECK(WTERMSIG(IN_CHILD({
 		signal(SIGSEGV, SIG_IGN);
 		kill(getpid(), SIGSEGV);
 		alive();
-		*(volatile char *)(p + 4096) = 1;
+		p[4096] = 1;
 	})) == SIGSEGV);
 	/* A handler that faults itself, without SA_NODEFER. */
 	CHECK(WTERMSIG(IN_CHILD({
 		act.sa_sigaction = dead_end;
 		sigaction(SIGSEGV, &act, NULL);
-		*(volatile char *)(p + 4096) = 1;
+		p[4096] = 1;
 	})) == SIGSEGV);
 	act.sa_flags = SA_RESETHAND | SA_SIGINFO;
 	faults = 0;
@@ -529,7 +560,7 @@ static void blocked_segv_still_traps(void)
 	CHECK(faults == 1);
 	CHECK(WTERMSIG(IN_CHILD({
 		sigprocmask(SIG_BLOCK, &all, NULL);
-		*(volatile char *)8 = 1;
+		*nowhere = 1;
 	})) == SIGSEGV);
 }
 
@@ -777,7 +808,7 @@ static const struct {
 	void (*fn)(void);
 } cases[] = {
 #define C(fn) { #fn, fn }
-	C(descriptors), C(closing_all_keeps_machine), C(sysfs_write_errno), C(fork_drives_device),
+	C(descriptors), C(closing_all_keeps_machine), C(sysfs_write_errno), C(shells_see_errno), C(fork_drives_device),
 	C(vfork_leaves_parent_alone), C(exec_keeps_descriptor), C(rights_pass_descriptor),
 	C(killed_child_frees_connection), C(threads_share_all), C(own_segv_handler),
 	C(blocked_segv_still_traps), C(handler_mask_full), C(small_alternate_stack),
