@@ -54,6 +54,18 @@ static bool is_dir(const char *path)
 	return sc4(SYS_newfstatat, AT_FDCWD, path, &st, 0) >= 0 && S_ISDIR(st.st_mode);
 }
 
+/* The kernel looks at the mode for root too: what nobody may read is EACCES (fs/kernfs). */
+static bool is_unreadable(int dirfd, const char *path)
+{
+	char name[PATH_BUF], buf[PATH_BUF];
+	struct stat st;
+	bool ours;
+
+	return !strncmp(path, "/sys/", 5) && path_attribute(dirfd, path, 0, name, &ours) && ours &&
+	       sc4(SYS_newfstatat, AT_FDCWD, path_redirect(AT_FDCWD, name, buf), &st, 0) >= 0 &&
+	       S_ISREG(st.st_mode) && !(st.st_mode & 0444);
+}
+
 int machine_open(int dirfd, const char *path, int flags, unsigned mode)
 {
 	bool write = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC, ours;
@@ -68,6 +80,8 @@ int machine_open(int dirfd, const char *path, int flags, unsigned mode)
 			vma_tame_malloc();
 		return ret == -ENOENT && is_dir(name) ? NOT_OURS : ret;
 	}
+	if (!write && is_unreadable(dirfd, path))
+		return -EACCES;
 	if (!write || !path_attribute(dirfd, path, flags, name, &ours))
 		return NOT_OURS;
 	ret = open_request(name, flags, mode);

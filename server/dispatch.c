@@ -11,6 +11,8 @@
 
 #include "base/alloc.h"
 #include "iommu/iommu.h"
+#include "moat/uapi/iommufd.h"
+#include "moat/uapi/vfio.h"
 #include "server/server_priv.h"
 #include "server/sysfs.h"
 
@@ -49,6 +51,16 @@ static long file_mmap(struct file *file, struct server_call *sc)
 	sc->reply.a = (u64)mr.function << 8 | mr.bar;
 	sc->reply.b = mr.bar_offset;
 	return ret;
+}
+
+/* What maps and unmaps comes often, and nothing of it is seen in the tree. */
+static bool shows_nothing(const struct wire_request *req)
+{
+	unsigned cmd = (unsigned)req->a;
+
+	return req->op == WIRE_IOCTL &&
+	       (cmd == VFIO_IOMMU_MAP_DMA || cmd == VFIO_IOMMU_UNMAP_DMA ||
+		cmd == IOMMU_IOAS_MAP || cmd == IOMMU_IOAS_UNMAP);
 }
 
 int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds, unsigned nr_fds)
@@ -95,7 +107,8 @@ int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds, unsig
 		break;
 	}
 	loop_run_queued(c->server->loop);
-	sysfs_refresh(c->server->sysfs);
+	if (!shows_nothing(req))
+		sysfs_refresh(c->server->sysfs);
 	call_end(sc, ret);
 	return 0;
 }

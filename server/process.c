@@ -259,9 +259,9 @@ struct process *process_create(struct server *s, struct conn *c, u32 pid, u32 fe
 	char path[64];
 	u32 index;
 
-	for (index = 0; index < HW_MAX_MMS && s->procs[index]; index++)
+	for (index = 0; index < SELF_MM_INDEX && s->procs[index]; index++)
 		;
-	if (index == HW_MAX_MMS)
+	if (index == SELF_MM_INDEX)
 		return ERR_PTR(-EAGAIN);
 	p = kzalloc(sizeof(*p));
 	if (!p)

@@ -105,6 +105,7 @@ int server_create(struct machine *m, bool own_mounts, struct server **out)
 	for (unsigned i = 0; i < CONN_HASH; i++)
 		INIT_LIST_HEAD(&s->by_cookie[i]);
 	host_init(s);
+	self_mm_init(s);
 	err = -ENOMEM;
 	s->buf = aligned_alloc(64, WIRE_MAX_PACKET);
 	if (!s->buf)
@@ -147,6 +148,7 @@ void server_destroy(struct server *s)
 		conn_close(list_first_entry(&s->conns, struct conn, node));
 	if (s->loop)
 		loop_run_queued(s->loop);
+	self_mm_exit(s);
 	sysfs_destroy(s->sysfs, s->mounted);
 	if (watch_loop && watch_loop == s->loop) {
 		machine_set_watch_ops(s->m, NULL);

@@ -5,6 +5,8 @@
 #ifndef MOAT_SERVER_SERVER_PRIV_H
 #define MOAT_SERVER_SERVER_PRIV_H
 
+#include <sys/uio.h>
+
 #include "base/interval_tree.h"
 #include "base/list.h"
 #include "machine/file.h"
@@ -41,6 +43,7 @@ struct server {
 	u64 engine[HW_MAX_FUNCTIONS / 64]; /* functions that have work pending */
 	u64 units;			   /* units whose driver should look */
 	void (*unit_event)(struct machine *m, u32 unit); /* set by the starter; may be NULL */
+	struct mm self_mm;		   /* self_mm.c */
 	u8 *buf;			   /* one packet */
 };
 
@@ -167,6 +170,11 @@ void process_gone(struct process *p);
 struct process *process_by_mm(struct server *s, u32 index);
 int process_add_bar(struct process *p, u64 addr, u64 len, u32 function, unsigned bar, u64 off);
 void process_del_bar(struct process *p, u64 addr, u64 len);
+
+/* self_mm.c: the last index is the server's own. */
+#define SELF_MM_INDEX (HW_MAX_MMS - 1)
+void self_mm_init(struct server *s);
+void self_mm_exit(struct server *s);
 
 /* host.c: what hardware asks of this process; done once the handler has returned. */
 void host_init(struct server *s);
