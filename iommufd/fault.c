@@ -97,9 +97,10 @@ int iommufd_fault_alloc(struct iommufd_ucmd *ucmd)
 		return (int)PTR_ERR(fault);
 	fault->ictx = ucmd->ictx;
 	fault->file = file_alloc(ucmd->ictx->machine, &fault_fops, fault, O_RDWR);
-	if (!fault->file) {
+	if (IS_ERR(fault->file)) {
+		rc = PTR_ERR(fault->file);
 		iommufd_object_abort(ucmd->ictx, &fault->obj);
-		return -ENOMEM;
+		return (int)rc;
 	}
 	fault->obj.users++;
 	iommufd_ctx_get(ucmd->ictx);

@@ -82,7 +82,7 @@ void iopt_free_pages_list(struct list_head *pieces)
 /* Where the first piece's memory lies: the low bits of a chosen IOVA follow it. */
 static u64 piece_address(const struct iopt_pages_piece *elm)
 {
-	if (elm->pages->type == IOPT_ADDRESS_FILE)
+	if (elm->pages->type != IOPT_ADDRESS_USER)
 		return elm->start_byte + elm->pages->file_start;
 	return elm->start_byte + elm->pages->vaddr;
 }
@@ -307,6 +307,8 @@ static int iopt_area_split(struct iopt_area *area, u64 iova)
 
 	if (iova == start || iova == last)
 		return 0;
+	if (pages->type == IOPT_ADDRESS_DMABUF)
+		return -EOPNOTSUPP;
 	new_byte = iopt_area_start_byte(area, new_start);
 	start_byte = iopt_area_start_byte(area, start);
 	if ((new_start & align) || (new_byte & align))

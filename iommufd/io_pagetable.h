@@ -21,6 +21,7 @@
 #include "base/xarray.h"
 #include "iommu/iommu.h"
 #include "machine/mm.h"
+#include "vfio/dmabuf.h"
 
 struct call;
 struct iommufd_ctx;
@@ -145,7 +146,7 @@ int iopt_read_and_clear_dirty_data(struct io_pagetable *iopt, struct iommu_domai
 
 /* --- pages.c ------------------------------------------------------------------------ */
 
-enum iopt_address_type { IOPT_ADDRESS_USER, IOPT_ADDRESS_FILE };
+enum iopt_address_type { IOPT_ADDRESS_USER, IOPT_ADDRESS_FILE, IOPT_ADDRESS_DMABUF };
 enum iopt_account_mode { IOPT_PAGES_ACCOUNT_NONE, IOPT_PAGES_ACCOUNT_USER, IOPT_PAGES_ACCOUNT_MM };
 
 /*
@@ -161,9 +162,13 @@ struct iopt_pages {
 	struct mm *source_mm; /* whose memory, and whom to charge */
 	u64 vaddr;	      /* of byte 0, page aligned, in backing_mm */
 	struct mm *backing_mm; /* USER: source_mm; FILE: the mm that maps the file */
-	int file_fd;	       /* FILE */
-	u64 file_start;	       /* byte of the file at byte 0, page aligned */
+	int file_fd;	       /* FILE, -1: one that has no memory */
+	u64 file_start;	       /* FILE, DMABUF: byte of it at byte 0, page aligned */
 	void *file_map;	       /* the server's mapping, made when first pinned */
+	struct file *dmabuf; /* DMABUF */
+	struct vfio_dmabuf_importer importer;
+	phys_addr_t dmabuf_phys;
+	bool revoked; /* its areas are in no domain any more, for good */
 	u64 npages;
 	u64 npinned; /* charged */
 	struct mm *old_mm; /* during a change of process: who was charged before */
@@ -190,7 +195,9 @@ int iopt_area_fill_domains(struct iopt_area *area, struct iopt_pages *pages);
 void iopt_area_unfill_domains(struct iopt_area *area, struct iopt_pages *pages);
 /* One domain comes, or goes, while the area stays. */
 int iopt_area_fill_domain(struct iopt_area *area, struct iommu_domain *domain);
-void iopt_area_unfill_domain(struct iopt_area *area, struct iommu_domain *domain);
+
+/* Take the area out of @domain, if it is in it. */
+void iopt_area_unmap_domain(struct iopt_area *area, struct iommu_domain *domain);
 
 /* Make the area known to its pages as filled, or no longer. */
 void iopt_area_link(struct iopt_area *area, struct iopt_pages *pages);

@@ -193,7 +193,7 @@ err_unfill:
 	end = area;
 	for (area = iopt_area_iter_first(iopt, 0, ~0ULL); area != end;
 	     area = iopt_area_iter_next(area, 0, ~0ULL)) {
-		iopt_area_unfill_domain(area, domain);
+		iopt_area_unmap_domain(area, domain);
 		if (!iopt->nr_domains)
 			iopt_area_unlink(area, area->pages);
 	}
@@ -206,7 +206,7 @@ static void iopt_unfill_domain(struct io_pagetable *iopt, struct iommu_domain *d
 
 	for (area = iopt_area_iter_first(iopt, 0, ~0ULL); area;
 	     area = iopt_area_iter_next(area, 0, ~0ULL)) {
-		iopt_area_unfill_domain(area, domain);
+		iopt_area_unmap_domain(area, domain);
 		if (!iopt->nr_domains)
 			iopt_area_unlink(area, area->pages);
 	}

@@ -5,7 +5,7 @@
  * its handler; the copying rules of extensible structs are applied here for all of them.
  * Source: drivers/iommu/iommufd/main.c.
  */
-#include <fcntl.h>
+#include <sys/mman.h>
 
 #include "base/alloc.h"
 #include "iommufd/iommufd.h"
@@ -272,9 +272,20 @@ static void iommufd_fops_release(struct file *file)
 	kfree(ictx);
 }
 
+/* Only hardware queues of vIOMMUs can be mapped, and no driver has them. */
+static int iommufd_fops_mmap(struct file *file, struct call *call, struct mmap_request *req)
+{
+	if (req->len & ~PAGE_MASK || (req->flags & MAP_TYPE) == MAP_PRIVATE)
+		return -EINVAL;
+	if (req->prot & PROT_EXEC)
+		return -EPERM;
+	return -ENXIO;
+}
+
 static const struct file_operations iommufd_fops = {
 	.name = "iommufd",
 	.ioctl = iommufd_fops_ioctl,
+	.mmap = iommufd_fops_mmap,
 	.release = iommufd_fops_release,
 };
 
@@ -290,9 +301,11 @@ static int iommufd_fops_open(struct machine *m, void *data, struct call *call, i
 	xa_init(&ictx->objects);
 	xa_init(&ictx->groups);
 	ictx->file = file_alloc(m, &iommufd_fops, ictx, flags);
-	if (!ictx->file) {
+	if (IS_ERR(ictx->file)) {
+		int rc = (int)PTR_ERR(ictx->file);
+
 		kfree(ictx);
-		return -ENOMEM;
+		return rc;
 	}
 	*out = ictx->file;
 	return 0;

@@ -72,30 +72,72 @@ struct iopt_pages *iopt_alloc_user_pages(struct call *call, u64 uaddr, u64 lengt
 	return pages;
 }
 
+/* Every area of the pages leaves its domains; what the device finds there now is a fault. */
+static void dmabuf_revoked(struct vfio_dmabuf_importer *imp)
+{
+	struct iopt_pages *pages = container_of(imp, struct iopt_pages, importer);
+	struct interval_tree_node *node;
+
+	interval_tree_for_each(node, &pages->domains_itree, 0, ~0ULL) {
+		struct iopt_area *area = container_of(node, struct iopt_area, pages_node);
+
+		for (unsigned int i = 0; i < area->iopt->nr_domains; i++)
+			iopt_area_unmap_domain(area, area->iopt->domains[i]);
+	}
+	pages->revoked = true;
+}
+
+static int alloc_dmabuf(struct iopt_pages *pages, struct file *file, u64 start, u64 length)
+{
+	u64 size;
+	int rc;
+
+	pages->type = IOPT_ADDRESS_DMABUF;
+	pages->account_mode = IOPT_PAGES_ACCOUNT_NONE;
+	pages->importer.revoked = dmabuf_revoked;
+	rc = vfio_dmabuf_import(file, &pages->importer, &pages->dmabuf_phys, &size);
+	if (rc)
+		return rc;
+	pages->dmabuf = file;
+	return size <= start + length - 1 ? -EINVAL : 0;
+}
+
 /*
  * A file is mapped in the server, whose memory any program's device reaches as it reaches
- * another program's. memfd_pin_folios() takes shared memory files only (-EINVAL).
+ * another program's. memfd_pin_folios() takes shared memory files only (-EINVAL), so a
+ * file of the machine that is no dma-buf is not even held.
  */
 struct iopt_pages *iopt_alloc_file_pages(struct call *call, int fd, u64 start_byte, u64 start,
 					 u64 length, bool writable)
 {
 	struct machine *m = call_machine(call);
 	struct iopt_pages *pages;
-	int dup_fd;
+	struct file *file;
+	int rc = 0;
 
 	pages = iopt_alloc_pages(call, start_byte, length, writable);
 	if (IS_ERR(pages))
 		return pages;
-	dup_fd = call_dup_fd(call, fd);
-	if (dup_fd < 0) {
-		iopt_put_pages(pages);
-		return ERR_PTR(dup_fd);
-	}
 	pages->type = IOPT_ADDRESS_FILE;
 	pages->file_map = MAP_FAILED;
-	pages->file_fd = dup_fd;
+	pages->file_fd = -1;
 	pages->file_start = start - start_byte;
-	pages->backing_mm = m->self_mm ? mm_get(m->self_mm) : NULL;
+	file = call_fget(call, fd);
+	if (!IS_ERR(file)) {
+		if (vfio_file_is_dmabuf(file))
+			rc = alloc_dmabuf(pages, file, start, length);
+		fput(file);
+	} else if (PTR_ERR(file) == -ENOTTY) {
+		pages->file_fd = call_dup_fd(call, fd);
+		rc = min(pages->file_fd, 0);
+		pages->backing_mm = m->self_mm ? mm_get(m->self_mm) : NULL;
+	} else {
+		rc = (int)PTR_ERR(file);
+	}
+	if (rc) {
+		iopt_put_pages(pages);
+		return ERR_PTR(rc);
+	}
 	return pages;
 }
 
@@ -111,8 +153,11 @@ void iopt_put_pages(struct iopt_pages *pages)
 	if (pages->type == IOPT_ADDRESS_FILE) {
 		if (pages->file_map != MAP_FAILED)
 			munmap(pages->file_map, pages->npages * PAGE_SIZE);
-		close(pages->file_fd);
+		if (pages->file_fd >= 0)
+			close(pages->file_fd);
 	}
+	if (pages->dmabuf)
+		vfio_dmabuf_release(pages->dmabuf, &pages->importer);
 	if (pages->backing_mm)
 		mm_put(pages->backing_mm);
 	mm_put(pages->source_mm);
@@ -131,17 +176,20 @@ static int pages_map_file(struct iopt_pages *pages)
 
 	if (pages->file_map != MAP_FAILED)
 		return 0;
-	if (!pages->backing_mm || fstat(pages->file_fd, &st) || !S_ISREG(st.st_mode) ||
+	if (!pages->backing_mm || pages->file_fd < 0 || fstat(pages->file_fd, &st) || !S_ISREG(st.st_mode) ||
 	    fcntl(pages->file_fd, F_GET_SEALS) < 0)
 		return -EINVAL;
 	if (pages->file_start >= (u64)st.st_size || len > ALIGN((u64)st.st_size, PAGE_SIZE) -
 							    pages->file_start)
 		return -EINVAL;
-	/* Devices write whatever the descriptor's mode and seals say, as pinning does. */
 	if (pages->writable)
 		prot |= PROT_WRITE;
 	pages->file_map = mmap(NULL, len, prot, MAP_SHARED, pages->file_fd,
 			       (off_t)pages->file_start);
+	/* Linux pins sealed and read-only files all the same; a device's write is lost here. */
+	if (pages->file_map == MAP_FAILED)
+		pages->file_map = mmap(NULL, len, PROT_READ, MAP_SHARED, pages->file_fd,
+				       (off_t)pages->file_start);
 	if (pages->file_map == MAP_FAILED)
 		return -EINVAL;
 	pages->vaddr = (u64)(uintptr_t)pages->file_map;
@@ -279,6 +327,12 @@ static int pages_pin_hole(struct iopt_pages *pages, u64 start, u64 last, u64 iov
 			kfree(p);
 			return rc;
 		}
+		/* Ordinary memory only: a BAR comes as a dma-buf. */
+		if (p->pin.special) {
+			unpin_user(pages->machine, &p->pin);
+			kfree(p);
+			return -EFAULT;
+		}
 		npages = p->pin.len / PAGE_SIZE;
 		rc = pages_charge(pages, npages);
 		if (rc) {
@@ -308,6 +362,8 @@ static int area_pin(struct iopt_area *area, struct iopt_pages *pages)
 	u64 index = area->pages_node.start;
 	int rc;
 
+	if (pages->type == IOPT_ADDRESS_DMABUF)
+		return 0;
 	if (pages->type == IOPT_ADDRESS_FILE) {
 		rc = pages_map_file(pages);
 		if (rc)
@@ -348,16 +404,18 @@ static int domain_map_area(struct iommu_domain *domain, struct iopt_area *area,
 	struct iopt_pin *p;
 	int rc;
 
+	if (pages->type == IOPT_ADDRESS_DMABUF)
+		return pages->revoked ? 0 :
+					iommu_map(domain, iova,
+						  pages->dmabuf_phys + pages->file_start + byte, left,
+						  (area->iommu_prot & ~IOMMU_CACHE) | IOMMU_MMIO);
 	while (left) {
 		u64 offset, run;
-		int prot = area->iommu_prot;
 
 		p = pin_first(pages, byte / PAGE_SIZE, byte / PAGE_SIZE);
 		offset = byte - p->node.start * PAGE_SIZE;
 		run = min(left, p->pin.len - offset);
-		if (p->pin.special)
-			prot = (prot & ~IOMMU_CACHE) | IOMMU_MMIO;
-		rc = iommu_map(domain, iova, p->pin.phys + offset, run, prot);
+		rc = iommu_map(domain, iova, p->pin.phys + offset, run, area->iommu_prot);
 		if (rc) {
 			if (iova != area->node.start)
 				domain_unmap(domain, area->node.start, iova - area->node.start);
@@ -395,9 +453,17 @@ int iopt_area_fill_domain(struct iopt_area *area, struct iommu_domain *domain)
 	return rc;
 }
 
-void iopt_area_unfill_domain(struct iopt_area *area, struct iommu_domain *domain)
+/* @pages: the area may not have taken them over yet. */
+static void area_unmap_domain(struct iopt_area *area, struct iopt_pages *pages,
+			      struct iommu_domain *domain)
 {
-	domain_unmap(domain, area->node.start, iopt_area_length(area));
+	if (!pages->revoked)
+		domain_unmap(domain, area->node.start, iopt_area_length(area));
+}
+
+void iopt_area_unmap_domain(struct iopt_area *area, struct iommu_domain *domain)
+{
+	area_unmap_domain(area, area->pages, domain);
 }
 
 int iopt_area_fill_domains(struct iopt_area *area, struct iopt_pages *pages)
@@ -421,7 +487,7 @@ int iopt_area_fill_domains(struct iopt_area *area, struct iopt_pages *pages)
 
 err_unmap:
 	while (i--)
-		domain_unmap(iopt->domains[i], area->node.start, iopt_area_length(area));
+		area_unmap_domain(area, pages, iopt->domains[i]);
 err_unpin:
 	pages_unpin(pages, area->pages_node.start, area->pages_node.last);
 	return rc;
@@ -434,6 +500,6 @@ void iopt_area_unfill_domains(struct iopt_area *area, struct iopt_pages *pages)
 	if (!area->filled)
 		return;
 	for (unsigned int i = 0; i < iopt->nr_domains; i++)
-		domain_unmap(iopt->domains[i], area->node.start, iopt_area_length(area));
+		area_unmap_domain(area, pages, iopt->domains[i]);
 	iopt_area_unlink(area, pages);
 }

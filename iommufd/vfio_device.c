@@ -80,6 +80,8 @@ static int physical_pasid_attach_ioas(struct vfio_device *vdev, u32 pasid, u32 *
 	struct vfio_pasids *pasids = vdev->iommufd_private;
 	int rc;
 
+	if (pasid > INT32_MAX)
+		return -ENOSPC;
 	if (xa_load(&pasids->attached, pasid))
 		return iommufd_device_replace(vdev->iommufd_device, pasid, pt_id);
 	rc = xa_store(&pasids->attached, pasid, vdev);
@@ -310,11 +312,11 @@ static int cdev_open(struct machine *m, void *data, struct call *call, int flags
 	if (!vfio_device_try_get_registration(vdev))
 		return -ENODEV;
 	df = vfio_allocate_device_file(vdev);
-	*out = df ? file_alloc(m, &vfio_device_fops, df, flags) : NULL;
-	if (!*out) {
+	*out = df ? file_alloc(m, &vfio_device_fops, df, flags) : ERR_PTR(-ENOMEM);
+	if (IS_ERR(*out)) {
 		kfree(df);
 		vfio_device_put_registration(vdev);
-		return -ENOMEM;
+		return (int)PTR_ERR(*out);
 	}
 	return 0;
 }

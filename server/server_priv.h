@@ -7,6 +7,8 @@
 
 #include <sys/uio.h>
 
+#include <sys/uio.h>
+
 #include "base/interval_tree.h"
 #include "base/list.h"
 #include "machine/file.h"

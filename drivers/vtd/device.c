@@ -200,6 +200,7 @@ const struct iommu_ops vtd_iommu_ops = {
 	.capable = vtd_capable,
 	.hw_info = vtd_hw_info,
 	.domain_alloc_paging_flags = vtd_domain_alloc_paging_flags,
+	.domain_alloc_nested = vtd_domain_alloc_nested,
 	.probe_device = vtd_probe_device,
 	.release_device = vtd_release_device,
 	.device_group = vtd_device_group,

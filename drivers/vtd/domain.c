@@ -266,7 +266,27 @@ static int vtd_blocked_attach(struct iommu_domain *domain, struct device *dev,
 	return 0;
 }
 
-static const struct iommu_domain_ops blocked_ops = {.attach_dev = vtd_blocked_attach};
+/*
+ * PASIDs need scalable mode. The core asks only for devices that have PASIDs, and the
+ * probe says of none that it has; groups of others may be given PASIDs all the same.
+ */
+static int vtd_set_dev_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
+			     struct iommu_domain *old)
+{
+	return -EOPNOTSUPP;
+}
+
+static int vtd_blocked_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
+				     ioasid_t pasid, struct iommu_domain *old)
+{
+	/* There is no entry to take away. */
+	return 0;
+}
+
+static const struct iommu_domain_ops blocked_ops = {
+	.attach_dev = vtd_blocked_attach,
+	.set_dev_pasid = vtd_blocked_set_dev_pasid,
+};
 static const struct iommu_domain_ops identity_ops = {.attach_dev = vtd_identity_attach};
 
 struct iommu_domain vtd_blocked_domain = {
@@ -295,6 +315,7 @@ static void vtd_domain_free(struct iommu_domain *domain)
 
 static const struct iommu_domain_ops paging_ops = {
 	.attach_dev = vtd_attach_dev,
+	.set_dev_pasid = vtd_set_dev_pasid,
 	.map_range = vtd_map_range,
 	.unmap_range = vtd_unmap_range,
 	.flush_iotlb_all = vtd_flush_iotlb_all,
@@ -365,4 +386,11 @@ struct iommu_domain *vtd_domain_alloc_paging_flags(struct device *dev, u32 flags
 		.force_aperture = true,
 	};
 	return &vd->domain;
+}
+
+/* Linux has this for all units and refuses where scalable mode is off. */
+struct iommu_domain *vtd_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
+					     u32 flags, const struct iommu_user_data *data)
+{
+	return ERR_PTR(-EOPNOTSUPP);
 }

@@ -147,6 +147,8 @@ void vtd_context_free_tables(struct vtd_iommu *vtd);
 /* domain.c */
 struct iommu_domain *vtd_domain_alloc_paging_flags(struct device *dev, u32 flags,
 						   const struct iommu_user_data *data);
+struct iommu_domain *vtd_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
+					     u32 flags, const struct iommu_user_data *data);
 void vtd_block_translation(struct vtd_device *info);
 extern struct iommu_domain vtd_blocked_domain, vtd_identity_domain;
 
