@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "machine/watch.h"
+#include "server/dir.h"
 #include "server/server_priv.h"
 #include "server/sysfs.h"
 
@@ -32,32 +33,6 @@ static struct watch *watch_add(struct machine *m, int fd, u32 events,
 }
 
 static const struct watch_ops server_watch_ops = { .add = watch_add, .del = loop_unwatch };
-
-/* A directory of our own, in memory where that can be had. */
-static int make_dir(char **out)
-{
-	const char *where[] = { getenv("XDG_RUNTIME_DIR"), "/dev/shm", getenv("TMPDIR"), "/tmp" };
-	int err = -ENOENT;
-
-	for (size_t i = 0; i < ARRAY_SIZE(where); i++) {
-		char *dir;
-
-		if (!where[i] || where[i][0] != '/')
-			continue;
-		dir = kasprintf("%s/moat-XXXXXX", where[i]);
-		if (!dir)
-			return -ENOMEM;
-		if (mkdtemp(dir)) {
-			/* A child that changes its user must still reach the socket. */
-			chmod(dir, 0711);
-			*out = dir;
-			return 0;
-		}
-		err = -errno;
-		kfree(dir);
-	}
-	return err;
-}
 
 /* The name is not to be guessed: others may pass through the directory, not list it. */
 static int listen_on(struct server *s)
@@ -98,7 +73,7 @@ int server_create(struct machine *m, bool own_mounts, struct server **out)
 	if (!s)
 		return -ENOMEM;
 	s->m = m;
-	s->listen_fd = -1;
+	s->listen_fd = s->dir_lock = -1;
 	s->owner_uid = geteuid();
 	INIT_LIST_HEAD(&s->conns);
 	INIT_LIST_HEAD(&s->free_calls);
@@ -113,7 +88,7 @@ int server_create(struct machine *m, bool own_mounts, struct server **out)
 	err = loop_create(&s->loop);
 	if (err)
 		goto err_free;
-	err = make_dir(&s->dir);
+	err = dir_create(&s->dir, &s->dir_lock);
 	if (err)
 		goto err_free;
 	s->mounted = own_mounts && mount("moat", s->dir, "tmpfs", MS_NOSUID | MS_NODEV,
@@ -165,6 +140,8 @@ void server_destroy(struct server *s)
 		rmdir(s->view);
 	if (s->dir)
 		rmdir(s->dir);
+	if (s->dir_lock >= 0)
+		close(s->dir_lock);
 	while (!list_empty(&s->free_calls)) {
 		struct server_call *sc = list_first_entry(&s->free_calls, struct server_call,
 							  node);

@@ -31,7 +31,7 @@ struct server {
 	char *dir;     /* private; holds sys/, dev/ and the socket */
 	char *socket, *view;
 	bool mounted; /* dir is a tmpfs of our own mount namespace */
-	int listen_fd;
+	int listen_fd, dir_lock;
 	struct watch *listen_watch;
 	u32 owner_uid; /* the machine's root */
 	struct list_head conns;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "server/sysfs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "server/dir.h"
 #include "server/sysfs_priv.h"
 
 #define LOG_SUBSYSTEM "sysfs"
@@ -237,33 +237,10 @@ void sysfs_link(struct sysfs *fs, const char *path, const char *target)
 	}
 }
 
-static void remove_tree(int dir, const char *name, bool known_dir)
-{
-	struct dirent *e;
-	DIR *d;
-	int fd;
-
-	if (!known_dir && (unlinkat(dir, name, 0) == 0 || (errno != EISDIR && errno != EPERM)))
-		return;
-	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((e = readdir(d))) {
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			remove_tree(fd, e->d_name, e->d_type == DT_DIR);
-	}
-	closedir(d);
-	unlinkat(dir, name, AT_REMOVEDIR);
-}
-
 void sysfs_remove(struct sysfs *fs, const char *path)
 {
 	drop_attrs(fs, path);
-	remove_tree(fs->root, path, false);
+	dir_remove_tree(fs->root, path);
 }
 
 /* ---- listening ---- */
@@ -410,8 +387,8 @@ void sysfs_destroy(struct sysfs *fs, bool keep_files)
 	sysfs_nodes_destroy(fs);
 	drop_all(fs);
 	if (!keep_files) {
-		remove_tree(fs->root, "sys", true);
-		remove_tree(fs->root, "dev", true);
+		dir_remove_tree(fs->root, "sys");
+		dir_remove_tree(fs->root, "dev");
 	}
 	close(fs->root);
 	kfree(fs);
