@@ -130,6 +130,30 @@ static char *plain_path(const char *path)
 	return path[0] == '-' ? kasprintf("./%s", path) : kstrdup(path);
 }
 
+/* For a reference to nothing dtc names the node's line: the first line with &LABEL. */
+static unsigned long line_of_reference(const char *file, const char *what, unsigned long no)
+{
+	const char *label = strstr(what, "label \""), *end;
+	char ref[64], line[1024];
+	unsigned long at = 0, found = 0;
+	FILE *f;
+
+	if (!label || !(end = strchr(label + 7, '"')) || end - label - 7 > 60)
+		return no;
+	snprintf(ref, sizeof(ref), "&%.*s", (int)(end - label - 7), label + 7);
+	f = fopen(file, "re");
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		const char *hit = strstr(line, ref);
+
+		at++;
+		if (hit && !isalnum((unsigned char)hit[strlen(ref)]) && hit[strlen(ref)] != '_')
+			found = at;
+	}
+	if (f)
+		fclose(f);
+	return found ? found : no;
+}
+
 /*
  * "Error: FILE:L.C-C what" and "FILE:L.C-C: ERROR (check): what" to "FILE:L: what"; -ENOENT
  * for a line that names no position.
@@ -159,7 +183,7 @@ static int tell_message(struct of_defects *d, char *line)
 		return 0;
 	if (!strncmp(p, "ERROR (", 7) && strstr(p, "): "))
 		p = strstr(p, "): ") + 3;
-	of_defect_line(d, "%s:%lu: %s", file, no, p);
+	of_defect_line(d, "%s:%lu: %s", file, line_of_reference(file, p, no), p);
 	return 0;
 }
 
