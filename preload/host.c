@@ -391,7 +391,7 @@ static bool engine_turn(struct proc *p)
 
 			bits &= bits - 1;
 			some = true;
-			if (endpoint_run(&proc_hw, i * 64 + bit, ENDPOINT_INLINE_BUDGET))
+			if (endpoint_run(&proc_hw, i * 64 + bit, ENDPOINT_ENGINE_BUDGET))
 				atomic_fetch_or(&p->engine_work[i], 1ULL << bit);
 		}
 	}

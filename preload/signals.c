@@ -109,6 +109,12 @@ static void call_moved(void *arg)
 	c->fn(c->arg);
 }
 
+void altstack_restore(const ucontext_t *uc)
+{
+	if (on_altstack(uc))
+		sc2(SYS_sigaltstack, &uc->uc_stack, NULL);
+}
+
 /* Below what the interrupted code may use below its stack pointer. */
 static void *interrupted_sp(const ucontext_t *uc)
 {
@@ -174,22 +180,84 @@ struct delivery {
 	struct kaction act;
 };
 
-static void call_handler(void *arg)
+/* Runs the program's handler; what it has changed in the context is then the kernel's. */
+static void run_handler(void *arg)
 {
 	struct delivery *d = arg;
+	kset_t was;
 
+	memcpy(&was, &d->uc->uc_sigmask, sizeof(was));
+	was = mask_to_program(was);
+	memcpy(&d->uc->uc_sigmask, &was, sizeof(was));
 	if (d->act.flags & SA_SIGINFO)
 		((void (*)(int, siginfo_t *, void *))d->act.handler)(d->sig, d->si, d->uc);
 	else
 		((void (*)(int))d->act.handler)(d->sig);
+	memcpy(&was, &d->uc->uc_sigmask, sizeof(was));
+	was = mask_to_kernel(was);
+	memcpy(&d->uc->uc_sigmask, &was, sizeof(was));
+}
+
+/* The kernel's part of a ucontext; libc's is longer. */
+#define UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(kset_t))
+#define FXSAVE_SIZE   512
+#define FPSTATE_SW    464
+#define FPSTATE_MAGIC 0x46505853U
+
+struct moved_frame {
+	siginfo_t si;
+	struct delivery d;
+	/* The return from a signal takes the context from the stack pointer. */
+	ucontext_t uc __aligned(16);
+};
+
+static void run_moved(void *arg)
+{
+	struct moved_frame *f = arg;
+
+	run_handler(&f->d);
+	__asm__ volatile("mov	%0, %%rsp\n\t"
+			 "mov	$15, %%eax\n\t"
+			 "syscall"
+			 :
+			 : "r"(&f->uc)
+			 : "memory");
+	__builtin_unreachable();
+}
+
+/*
+ * A handler without SA_ONSTACK, while the frame lies on an alternate stack because ours
+ * asks for it: the whole frame moves to where it would have been, so that further
+ * signals find the alternate stack free. Does not return.
+ */
+static void run_on_interrupted_stack(struct delivery *d)
+{
+	u8 *fp = (u8 *)d->uc->uc_mcontext.fpregs, *sp = interrupted_sp(d->uc);
+	struct moved_frame *f;
+	u32 sw[2], size = FXSAVE_SIZE;
+
+	memcpy(sw, fp + FPSTATE_SW, sizeof(sw));
+	if (sw[0] == FPSTATE_MAGIC)
+		size = sw[1];
+	sp = (u8 *)((u64)(sp - size) & ~63ULL);
+	memcpy(sp, fp, size);
+	f = (void *)((u64)(sp - sizeof(*f)) & ~63ULL);
+	f->si = *d->si;
+	f->d = *d;
+	memcpy(&f->uc, d->uc, UCONTEXT_SIZE);
+	f->uc.uc_mcontext.fpregs = (void *)sp;
+	f->d.si = &f->si;
+	f->d.uc = &f->uc;
+	altstack_restore(d->uc);
+	call_on((void *)((u64)f - 64), run_moved, f);
 }
 
 static void deliver(int sig, siginfo_t *si, ucontext_t *uc, bool made_up)
 {
 	struct delivery d = { .sig = sig, .si = si, .uc = uc };
 	bool fault = si->si_code > 0;
-	kset_t was, mask;
 	struct proc *p = proc_page;
+	kset_t was, mask;
 
 	memcpy(&was, &uc->uc_sigmask, sizeof(was));
 	if (p)
@@ -219,16 +287,12 @@ static void deliver(int sig, siginfo_t *si, ucontext_t *uc, bool made_up)
 		mask |= mask_to_kernel(KSIG(sig));
 	sc4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
 
-	was = mask_to_program(was);
-	memcpy(&uc->uc_sigmask, &was, sizeof(was));
-	if (d.act.flags & SA_ONSTACK || !on_altstack(uc))
-		call_handler(&d);
-	else
-		call_on(interrupted_sp(uc), call_handler, &d);
-	/* The handler may have changed what is restored. */
-	memcpy(&was, &uc->uc_sigmask, sizeof(was));
-	was = mask_to_kernel(was);
-	memcpy(&uc->uc_sigmask, &was, sizeof(was));
+	if (d.act.flags & SA_ONSTACK || !on_altstack(uc)) {
+		altstack_restore(uc);
+		run_handler(&d);
+	} else {
+		run_on_interrupted_stack(&d);
+	}
 }
 
 void signals_chain(int sig, siginfo_t *si, ucontext_t *uc)

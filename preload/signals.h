@@ -42,6 +42,9 @@ kset_t mask_to_program(kset_t set);
  */
 void on_interrupted_stack(ucontext_t *uc, void (*fn)(void *), void *arg);
 
+/* The alternate stack as it was, after on_interrupted_stack(). */
+void altstack_restore(const ucontext_t *uc);
+
 /* What signal(2) and its kind do, for the hooks: -errno or 0. */
 long signals_action(int sig, const struct kaction *act, struct kaction *old);
 long signals_mask(int how, const kset_t *set, kset_t *old);

@@ -51,6 +51,16 @@
 		}                                                                        \
 	} while (0)
 
+/* Has it died of @sig? AddressSanitizer tells of it and exits instead. */
+static bool killed_by(int status, int sig)
+{
+#ifdef __SANITIZE_ADDRESS__
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 1)
+		return true;
+#endif
+	return WIFSIGNALED(status) && WTERMSIG(status) == sig;
+}
+
 static int container, group, device;
 static volatile uint8_t *bar;
 static size_t bar_size;
@@ -515,20 +525,20 @@ static void own_segv_handler(void)
 	}
 	CHECK(faults == 6);
 	CHECK(signal(SIGSEGV, SIG_DFL) == jump_out);
-	CHECK(WTERMSIG(IN_CHILD(p[4096] = 1)) == SIGSEGV);
+	CHECK(killed_by(IN_CHILD(p[4096] = 1), SIGSEGV));
 	/* A fault that is ignored or blocked kills, as the kernel has it. */
-	CHECK(WTERMSIG(IN_CHILD({
+	CHECK(killed_by(IN_CHILD({
 		signal(SIGSEGV, SIG_IGN);
 		kill(getpid(), SIGSEGV);
 		alive();
 		p[4096] = 1;
-	})) == SIGSEGV);
+	}), SIGSEGV));
 	/* A handler that faults itself, without SA_NODEFER. */
-	CHECK(WTERMSIG(IN_CHILD({
+	CHECK(killed_by(IN_CHILD({
 		act.sa_sigaction = dead_end;
 		sigaction(SIGSEGV, &act, NULL);
 		p[4096] = 1;
-	})) == SIGSEGV);
+	}), SIGSEGV));
 	act.sa_flags = SA_RESETHAND | SA_SIGINFO;
 	faults = 0;
 	sigaction(SIGSEGV, &act, NULL);
@@ -558,10 +568,40 @@ static void blocked_segv_still_traps(void)
 		CHECK(0);
 	}
 	CHECK(faults == 1);
-	CHECK(WTERMSIG(IN_CHILD({
+	CHECK(killed_by(IN_CHILD({
 		sigprocmask(SIG_BLOCK, &all, NULL);
 		*nowhere = 1;
-	})) == SIGSEGV);
+	}), SIGSEGV));
+}
+
+/* On an alternate stack or not, as it asks for; registers may be touched in it. */
+static volatile bool on_stack;
+
+static void look_at_stack(int sig, siginfo_t *si, void *uc)
+{
+	stack_t st;
+
+	sigaltstack(NULL, &st);
+	on_stack = st.ss_flags & SS_ONSTACK;
+	fix_fault(sig, si, uc);
+}
+
+static void handler_on_its_stack(void)
+{
+	struct sigaction act = { .sa_sigaction = look_at_stack, .sa_flags = SA_SIGINFO };
+	char *p = mmap(NULL, 0x10000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack_t st = { .ss_size = 65536 };
+
+	st.ss_sp = anon(st.ss_size);
+	CHECK(!sigaltstack(&st, NULL));
+	for (volatile int i = 0; i < 8; i++) {
+		act.sa_flags = SA_SIGINFO | (i & 1 ? SA_ONSTACK : 0);
+		sigaction(SIGSEGV, &act, NULL);
+		((volatile char *)p)[i * 4096] = 1;
+		CHECK(faults == i + 1 && on_stack == (i & 1));
+		CHECK(alive());
+	}
+	CHECK(!sigaltstack(NULL, &st) && !st.ss_flags);
 }
 
 static void on_alarm(int sig)
@@ -609,16 +649,20 @@ static void memory_disabled_is_sigbus(void)
 {
 	struct vfio_region_info conf = { .argsz = sizeof(conf),
 					 .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	stack_t st = { .ss_size = 65536 };
 	uint16_t cmd = 0;
 
+	st.ss_sp = anon(st.ss_size);
+	CHECK(!sigaltstack(&st, NULL));
 	CHECK(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &conf));
 	CHECK(pwrite(device, &cmd, 2, conf.offset + 4) == 2);
-	CHECK(WTERMSIG(IN_CHILD(rd(0))) == SIGBUS);
+	CHECK(killed_by(IN_CHILD(rd(0)), SIGBUS));
 	signal(SIGBUS, jump_out);
 	if (!sigsetjmp(jump, 1)) {
 		rd(0);
 		CHECK(0);
 	}
+	CHECK(!sigaltstack(NULL, &st) && !(st.ss_flags & SS_DISABLE));
 	cmd = 6;
 	CHECK(pwrite(device, &cmd, 2, conf.offset + 4) == 2);
 	CHECK(alive());
@@ -744,11 +788,11 @@ static void bar_mapping_changes(void)
 	/* Part of it goes; a fault there is a fault. */
 	CHECK(munmap((void *)(second + 4096), 4096) == 0);
 	CHECK(*(volatile uint32_t *)second == rd(EDU_ID));
-	CHECK(WTERMSIG(IN_CHILD(second[4096])) == SIGSEGV);
+	CHECK(killed_by(IN_CHILD(second[4096]), SIGSEGV));
 	/* Read only. */
 	CHECK(mprotect((void *)second, 4096, PROT_READ) == 0);
 	CHECK(*(volatile uint32_t *)second == rd(EDU_ID));
-	CHECK(WTERMSIG(IN_CHILD(*(volatile uint32_t *)second = 1)) == SIGSEGV);
+	CHECK(killed_by(IN_CHILD(*(volatile uint32_t *)second = 1), SIGSEGV));
 	/* Moved. */
 	bar = mremap((void *)bar, bar_size, bar_size, MREMAP_MAYMOVE | MREMAP_FIXED,
 		     mmap(NULL, bar_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -811,7 +855,7 @@ static const struct {
 	C(descriptors), C(closing_all_keeps_machine), C(sysfs_write_errno), C(shells_see_errno), C(fork_drives_device),
 	C(vfork_leaves_parent_alone), C(exec_keeps_descriptor), C(rights_pass_descriptor),
 	C(killed_child_frees_connection), C(threads_share_all), C(own_segv_handler),
-	C(blocked_segv_still_traps), C(handler_mask_full), C(small_alternate_stack),
+	C(blocked_segv_still_traps), C(handler_mask_full), C(handler_on_its_stack), C(small_alternate_stack),
 	C(memory_disabled_is_sigbus), C(pinned_memory_stays), C(freed_memory_stays),
 	C(bar_mapping_changes), C(interrupt_arrives),
 };
