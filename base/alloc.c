@@ -34,16 +34,22 @@ void kfree(const void *p)
 	free((void *)p);
 }
 
+/* What size_mul() and size_add() saturate to is never asked of libc. */
+static bool too_large(size_t size)
+{
+	return size > PTRDIFF_MAX;
+}
+
 void *kmalloc(size_t size)
 {
-	if (should_fail("kmalloc"))
+	if (should_fail("kmalloc") || too_large(size))
 		return NULL;
 	return count(malloc(size ? size : 1));
 }
 
 void *kcalloc(size_t n, size_t size)
 {
-	if (should_fail("kcalloc"))
+	if (should_fail("kcalloc") || too_large(size_mul(n, size)))
 		return NULL;
 	return count(calloc(n ? n : 1, size ? size : 1));
 }
@@ -57,7 +63,7 @@ void *krealloc(void *p, size_t size)
 {
 	void *new;
 
-	if (should_fail("krealloc"))
+	if (should_fail("krealloc") || too_large(size))
 		return NULL;
 	new = realloc(p, size ? size : 1);
 	return p ? new : count(new);
