@@ -33,8 +33,8 @@ static int attach_device(struct iommu_domain *domain, struct device *dev,
 }
 
 int iommu_device_set_domain(struct iommu_group *group, struct device *dev,
-			    struct iommu_domain *new_domain, struct iommu_domain *old_domain,
-			    unsigned flags)
+			    struct iommu_domain *new_domain,
+			    struct iommu_domain *old_domain, unsigned flags)
 {
 	int ret;
 
@@ -48,7 +48,9 @@ int iommu_device_set_domain(struct iommu_group *group, struct device *dev,
 	if (dev->iommu->require_direct && !(flags & IOMMU_SET_DOMAIN_MUST_SUCCEED) &&
 	    (new_domain->type == IOMMU_DOMAIN_BLOCKED ||
 	     new_domain == group->blocking_domain)) {
-		pr_warn("%s: Firmware has requested this device have a 1:1 IOMMU mapping, rejecting configuring the device without a 1:1 mapping. Contact your platform vendor.",
+		pr_warn("%s: Firmware has requested this device have a 1:1 IOMMU "
+			"mapping, rejecting configuring the device without a 1:1 "
+			"mapping. Contact your platform vendor.",
 			dev_name(dev));
 		return -EINVAL;
 	}
@@ -100,9 +102,9 @@ err_revert:
 	for_each_group_device(group, gdev) {
 		if (gdev == failed)
 			break;
-		if (group->domain && iommu_device_set_domain(group, gdev->dev, group->domain,
-							     new_domain,
-							     IOMMU_SET_DOMAIN_MUST_SUCCEED))
+		if (group->domain &&
+		    iommu_device_set_domain(group, gdev->dev, group->domain, new_domain,
+					    IOMMU_SET_DOMAIN_MUST_SUCCEED))
 			pr_err("%s: cannot go back to its former domain",
 			       dev_name(gdev->dev));
 	}
@@ -111,7 +113,8 @@ err_revert:
 
 static void set_domain_nofail(struct iommu_group *group, struct iommu_domain *new_domain)
 {
-	int ret = iommu_group_set_domain(group, new_domain, IOMMU_SET_DOMAIN_MUST_SUCCEED);
+	int ret =
+		iommu_group_set_domain(group, new_domain, IOMMU_SET_DOMAIN_MUST_SUCCEED);
 
 	if (ret)
 		pr_err("group %d: a member could not be attached: %d", group->id, ret);
@@ -120,7 +123,8 @@ static void set_domain_nofail(struct iommu_group *group, struct iommu_domain *ne
 /* Where a group is while nobody attaches anything: blocked if it has an owner. */
 static void set_core_domain(struct iommu_group *group)
 {
-	set_domain_nofail(group, group->owner ? group->blocking_domain : group->default_domain);
+	set_domain_nofail(group,
+			  group->owner ? group->blocking_domain : group->default_domain);
 }
 
 static int attach_group_locked(struct iommu_domain *domain, struct iommu_group *group)
@@ -133,7 +137,8 @@ static int attach_group_locked(struct iommu_domain *domain, struct iommu_group *
 	if (list_empty(&group->devices))
 		return -ENODEV;
 	dev = iommu_group_first_dev(group);
-	if (!dev_has_iommu(dev) || !domain_iommu_ops_compatible(dev_iommu_ops(dev), domain))
+	if (!dev_has_iommu(dev) ||
+	    !domain_iommu_ops_compatible(dev_iommu_ops(dev), domain))
 		return -EINVAL;
 	return iommu_group_set_domain(group, domain, 0);
 }
@@ -170,7 +175,8 @@ void iommu_detach_device(struct iommu_domain *domain, struct device *dev)
 	if (!group)
 		return;
 	guard(mutex)(&group->mutex);
-	if (WARN_ON(domain != group->domain) || WARN_ON(!list_is_singular(&group->devices)))
+	if (WARN_ON(domain != group->domain) ||
+	    WARN_ON(!list_is_singular(&group->devices)))
 		return;
 	set_core_domain(group);
 }
@@ -206,7 +212,8 @@ int iommu_attach_group_handle(struct iommu_domain *domain, struct iommu_group *g
 		xa_erase(&group->pasid_array, IOMMU_NO_PASID);
 		return ret;
 	}
-	return xa_store(&group->pasid_array, IOMMU_NO_PASID, iommu_pasid_entry(domain, handle));
+	return xa_store(&group->pasid_array, IOMMU_NO_PASID,
+			iommu_pasid_entry(domain, handle));
 }
 
 void iommu_detach_group_handle(struct iommu_domain *domain, struct iommu_group *group)

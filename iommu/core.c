@@ -98,12 +98,14 @@ static void parse_cmdline(struct iommu_core *core)
 	if (core->def_domain_type != IOMMU_DOMAIN_IDENTITY && !core->dma_strict)
 		core->def_domain_type = IOMMU_DOMAIN_DMA_FQ;
 	pr_info("Default domain type: %s%s", iommu_domain_type_str(core->def_domain_type),
-		core->cmd_line & IOMMU_CMD_LINE_DMA_API ? " (set via kernel command line)" : "");
+		core->cmd_line & IOMMU_CMD_LINE_DMA_API ? " (set via kernel command line)"
+							: "");
 	if (core->def_domain_type != IOMMU_DOMAIN_IDENTITY)
 		pr_info("DMA domain TLB invalidation policy: %s mode%s",
 			core->dma_strict ? "strict" : "lazy",
-			core->cmd_line & IOMMU_CMD_LINE_STRICT ?
-				" (set via kernel command line)" : "");
+			core->cmd_line & IOMMU_CMD_LINE_STRICT
+				? " (set via kernel command line)"
+				: "");
 }
 
 static void core_notify(struct device_notifier *nb, enum device_event event,
@@ -197,8 +199,8 @@ void iommu_device_unregister(struct iommu_device *iommu)
 	iommu_trace(iommu_removed, iommu);
 }
 
-int iommu_for_each_iommu_device(struct machine *m, int (*fn)(struct iommu_device *, void *),
-				void *data)
+int iommu_for_each_iommu_device(struct machine *m,
+				int (*fn)(struct iommu_device *, void *), void *data)
 {
 	struct iommu_core *core = m->iommu;
 	struct iommu_device *iommu;

@@ -29,10 +29,10 @@
 
 struct iommu_core {
 	struct machine *machine;
-	struct mutex probe_lock;   /* kernel: iommu_probe_device_lock */
-	struct mutex lock;	   /* the rest of this struct; a leaf */
-	struct list_head devices;  /* iommu_device.list */
-	struct xarray groups;	   /* by id; an entry is NULL until the group is complete */
+	struct mutex probe_lock;  /* kernel: iommu_probe_device_lock */
+	struct mutex lock;	  /* the rest of this struct; a leaf */
+	struct list_head devices; /* iommu_device.list */
+	struct xarray groups; /* by id; an entry is NULL until the group is complete */
 	struct xarray global_pasids;
 	u32 def_domain_type;
 	u32 cmd_line; /* IOMMU_CMD_LINE_* */
@@ -68,7 +68,8 @@ struct group_device {
 	bool finalized;
 };
 
-#define for_each_group_device(group, pos) list_for_each_entry(pos, &(group)->devices, list)
+#define for_each_group_device(group, pos) \
+	list_for_each_entry(pos, &(group)->devices, list)
 
 static inline struct iommu_group *dev_group(const struct device *dev)
 {
@@ -87,7 +88,8 @@ static inline struct device *iommu_group_first_dev(struct iommu_group *group)
 }
 
 /* group.c */
-struct group_device *iommu_group_alloc_device(struct iommu_group *group, struct device *dev);
+struct group_device *iommu_group_alloc_device(struct iommu_group *group,
+					      struct device *dev);
 void iommu_group_free_device(struct iommu_group *group, struct group_device *gdev);
 
 /* probe.c */
@@ -103,14 +105,15 @@ int iommu_dma_get_cookie(struct iommu_domain *domain);
 void iommu_dma_put_cookie(struct iommu_domain *domain);
 
 /* domain.c */
-struct iommu_domain *iommu_paging_domain_alloc_type(struct device *dev, u32 type, u32 flags);
+struct iommu_domain *iommu_paging_domain_alloc_type(struct device *dev, u32 type,
+						    u32 flags);
 const char *iommu_domain_type_str(u32 type);
 
 /* attach.c */
 #define IOMMU_SET_DOMAIN_MUST_SUCCEED BIT(0)
 int iommu_device_set_domain(struct iommu_group *group, struct device *dev,
-			    struct iommu_domain *new_domain, struct iommu_domain *old_domain,
-			    unsigned flags);
+			    struct iommu_domain *new_domain,
+			    struct iommu_domain *old_domain, unsigned flags);
 int iommu_group_set_domain(struct iommu_group *group, struct iommu_domain *new_domain,
 			   unsigned flags);
 int iommu_group_alloc_blocking_domain(struct iommu_group *group);
@@ -125,10 +128,10 @@ void iommu_restore_dev_pasids(struct iommu_group *group, struct device *dev);
 
 /* trace.c: how many listeners there are */
 extern int iommu_tracing;
-#define iommu_trace(event, ...)                                                          \
-	do {                                                                             \
-		if (unlikely(__atomic_load_n(&iommu_tracing, __ATOMIC_RELAXED)))         \
-			iommu_trace_##event(__VA_ARGS__);                                \
+#define iommu_trace(event, ...)                                                  \
+	do {                                                                     \
+		if (unlikely(__atomic_load_n(&iommu_tracing, __ATOMIC_RELAXED))) \
+			iommu_trace_##event(__VA_ARGS__);                        \
 	} while (0)
 void iommu_trace_group_added(struct iommu_group *group);
 void iommu_trace_group_removed(struct iommu_group *group);
@@ -142,8 +145,8 @@ void iommu_trace_iommu_removed(struct iommu_device *iommu);
 void iommu_trace_device_linked(struct iommu_device *iommu, struct device *dev);
 void iommu_trace_device_unlinked(struct iommu_device *iommu, struct device *dev);
 void iommu_trace_attach_device_to_domain(struct device *dev, struct iommu_domain *domain);
-void iommu_trace_map(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size,
-		     int prot);
+void iommu_trace_map(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr,
+		     u64 size, int prot);
 void iommu_trace_unmap(struct iommu_domain *domain, iova_t iova, u64 size, u64 unmapped);
 void iommu_trace_io_page_fault(struct device *dev, iova_t iova, int flags);
 

@@ -74,7 +74,8 @@ void iommu_setup_dma_ops(struct device *dev, struct iommu_domain *domain)
 }
 
 /* Map what of [@start, @end) is not mapped yet, 1:1. */
-static int map_direct(struct iommu_domain *domain, u64 start, u64 end, u64 pg_size, int prot)
+static int map_direct(struct iommu_domain *domain, u64 start, u64 end, u64 pg_size,
+		      int prot)
 {
 	u64 pending = 0, addr;
 	int ret;
@@ -138,9 +139,10 @@ static u32 driver_domain_type(struct iommu_group *group, struct device *dev, u32
 		return cur_type;
 	if (!cur_type)
 		return type;
-	pr_warn("%s: IOMMU driver error, requesting conflicting def_domain_type, %s and %s, for devices in group %d.",
-		dev_name(dev), iommu_domain_type_str(cur_type), iommu_domain_type_str(type),
-		group->id);
+	pr_warn("%s: IOMMU driver error, requesting conflicting def_domain_type, %s and "
+		"%s, for devices in group %d.",
+		dev_name(dev), iommu_domain_type_str(cur_type),
+		iommu_domain_type_str(type), group->id);
 	/* It may still work where the drivers' tables are the same as no tables. */
 	return type == IOMMU_DOMAIN_IDENTITY ? type : cur_type;
 }
@@ -160,7 +162,8 @@ static int default_domain_type(struct iommu_group *group, int target_type)
 	}
 	if (untrusted) {
 		if (driver_type && driver_type != IOMMU_DOMAIN_DMA) {
-			pr_warn("%s: Device is not trusted, but driver is overriding group %d to %s, refusing to probe.",
+			pr_warn("%s: Device is not trusted, but driver is overriding "
+				"group %d to %s, refusing to probe.",
 				dev_name(untrusted), group->id,
 				iommu_domain_type_str(driver_type));
 			return -1;
@@ -224,7 +227,8 @@ static struct iommu_domain *alloc_default_domain(struct iommu_group *group, u32 
 		return ERR_PTR(-EINVAL);
 	dom = alloc_of_type(group, IOMMU_DOMAIN_DMA);
 	if (!IS_ERR(dom))
-		pr_warn("Failed to allocate default IOMMU domain of type %u for group %d - Falling back to IOMMU_DOMAIN_DMA",
+		pr_warn("Failed to allocate default IOMMU domain of type %u for group %d "
+			"- Falling back to IOMMU_DOMAIN_DMA",
 			def_type, group->id);
 	return dom;
 }
@@ -261,7 +265,8 @@ int iommu_setup_default_domain(struct iommu_group *group, int target_type)
 	for_each_group_device(group, gdev) {
 		if (iommu_create_device_direct_mappings(dom, gdev->dev)) {
 			direct_failed = true;
-			pr_warn("%s: IOMMU driver was not able to establish FW requested direct mapping.",
+			pr_warn("%s: IOMMU driver was not able to establish FW requested "
+				"direct mapping.",
 				dev_name(gdev->dev));
 		}
 	}
@@ -291,7 +296,8 @@ out_free_old:
 
 err_restore_domain:
 	if (old_dom)
-		(void)iommu_group_set_domain(group, old_dom, IOMMU_SET_DOMAIN_MUST_SUCCEED);
+		(void)iommu_group_set_domain(group, old_dom,
+					     IOMMU_SET_DOMAIN_MUST_SUCCEED);
 err_restore_def_domain:
 	if (old_dom) {
 		iommu_domain_free(dom);

@@ -33,7 +33,8 @@ void iommu_domain_init(struct iommu_domain *domain, u32 type, const struct iommu
 		domain->ops = ops->default_domain_ops;
 }
 
-struct iommu_domain *iommu_paging_domain_alloc_type(struct device *dev, u32 type, u32 flags)
+struct iommu_domain *iommu_paging_domain_alloc_type(struct device *dev, u32 type,
+						    u32 flags)
 {
 	const struct iommu_ops *ops;
 	struct iommu_domain *domain;
@@ -102,7 +103,8 @@ void iommu_set_fault_handler(struct iommu_domain *domain, iommu_fault_handler_t 
 	domain->handler_token = token;
 }
 
-int report_iommu_fault(struct iommu_domain *domain, struct device *dev, iova_t iova, int flags)
+int report_iommu_fault(struct iommu_domain *domain, struct device *dev, iova_t iova,
+		       int flags)
 {
 	int ret = -ENOSYS;
 

@@ -149,7 +149,8 @@ static bool name_taken(struct iommu_group *group, const char *name)
 	return false;
 }
 
-struct group_device *iommu_group_alloc_device(struct iommu_group *group, struct device *dev)
+struct group_device *iommu_group_alloc_device(struct iommu_group *group,
+					      struct device *dev)
 {
 	struct group_device *gdev;
 	int i = 0;
@@ -172,7 +173,8 @@ struct group_device *iommu_group_alloc_device(struct iommu_group *group, struct 
 err_free:
 	kfree(gdev);
 err:
-	pr_warn("%s: Failed to add to iommu group %d: %d", dev_name(dev), group->id, -ENOMEM);
+	pr_warn("%s: Failed to add to iommu group %d: %d", dev_name(dev), group->id,
+		-ENOMEM);
 	return ERR_PTR(-ENOMEM);
 }
 
@@ -252,8 +254,8 @@ static struct iommu_group *group_at_or_after(struct iommu_core *core, u64 *id)
 	return group;
 }
 
-int iommu_for_each_group(struct machine *m, int (*fn)(struct iommu_group *group, void *data),
-			 void *data)
+int iommu_for_each_group(struct machine *m,
+			 int (*fn)(struct iommu_group *group, void *data), void *data)
 {
 	struct iommu_group *group;
 	int ret = 0;
@@ -300,7 +302,8 @@ struct iommu_domain *iommu_group_default_domain(struct iommu_group *group)
 
 static void member_name(const struct device *dev, char *buf, size_t size)
 {
-	snprintf(buf, size, "%s:%s", dev->bus ? dev->bus->type->name : "none", dev_name(dev));
+	snprintf(buf, size, "%s:%s", dev->bus ? dev->bus->type->name : "none",
+		 dev_name(dev));
 }
 
 size_t iommu_group_stable_name(struct iommu_group *group, char *buf, size_t size)

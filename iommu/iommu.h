@@ -136,11 +136,11 @@ enum iommu_cap {
 };
 
 enum iommu_resv_type {
-	IOMMU_RESV_DIRECT, /* mapped 1:1 at all times (RMRR) */
+	IOMMU_RESV_DIRECT,	     /* mapped 1:1 at all times (RMRR) */
 	IOMMU_RESV_DIRECT_RELAXABLE, /* 1:1 except when given to user space */
-	IOMMU_RESV_RESERVED, /* never to be mapped */
-	IOMMU_RESV_MSI,	     /* the hardware's MSI window, untranslated */
-	IOMMU_RESV_SW_MSI,   /* an MSI window that software maps */
+	IOMMU_RESV_RESERVED,	     /* never to be mapped */
+	IOMMU_RESV_MSI,		     /* the hardware's MSI window, untranslated */
+	IOMMU_RESV_SW_MSI,	     /* an MSI window that software maps */
 };
 
 struct iommu_resv_region {
@@ -218,12 +218,13 @@ struct iommu_ops {
 	bool (*capable)(struct device *dev, enum iommu_cap cap);
 	void *(*hw_info)(struct device *dev, u32 *length, u32 *type);
 	struct iommu_domain *(*domain_alloc_identity)(struct device *dev);
-	struct iommu_domain *(*domain_alloc_paging_flags)(struct device *dev, u32 flags,
-							  const struct iommu_user_data *data);
+	struct iommu_domain *(*domain_alloc_paging_flags)(
+		struct device *dev, u32 flags, const struct iommu_user_data *data);
 	struct iommu_domain *(*domain_alloc_paging)(struct device *dev);
 	struct iommu_domain *(*domain_alloc_sva)(struct device *dev, struct mm *mm);
 	struct iommu_domain *(*domain_alloc_nested)(struct device *dev,
-						    struct iommu_domain *parent, u32 flags,
+						    struct iommu_domain *parent,
+						    u32 flags,
 						    const struct iommu_user_data *data);
 	struct iommu_device *(*probe_device)(struct device *dev);
 	void (*release_device)(struct device *dev);
@@ -262,19 +263,20 @@ struct iommu_ops {
 struct iommu_domain_ops {
 	int (*attach_dev)(struct iommu_domain *domain, struct device *dev,
 			  struct iommu_domain *old);
-	int (*set_dev_pasid)(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
-			     struct iommu_domain *old);
+	int (*set_dev_pasid)(struct iommu_domain *domain, struct device *dev,
+			     ioasid_t pasid, struct iommu_domain *old);
 	int (*map_pages)(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr,
 			 u64 pgsize, u64 pgcount, int prot, u64 *mapped);
-	u64 (*unmap_pages)(struct iommu_domain *domain, iova_t iova, u64 pgsize, u64 pgcount,
-			   struct iommu_iotlb_gather *gather);
-	int (*map_range)(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size,
-			 int prot, u64 *mapped);
+	u64 (*unmap_pages)(struct iommu_domain *domain, iova_t iova, u64 pgsize,
+			   u64 pgcount, struct iommu_iotlb_gather *gather);
+	int (*map_range)(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr,
+			 u64 size, int prot, u64 *mapped);
 	u64 (*unmap_range)(struct iommu_domain *domain, iova_t iova, u64 size,
 			   struct iommu_iotlb_gather *gather);
 	void (*flush_iotlb_all)(struct iommu_domain *domain);
 	int (*iotlb_sync_map)(struct iommu_domain *domain, iova_t iova, u64 size);
-	void (*iotlb_sync)(struct iommu_domain *domain, struct iommu_iotlb_gather *gather);
+	void (*iotlb_sync)(struct iommu_domain *domain,
+			   struct iommu_iotlb_gather *gather);
 	int (*cache_invalidate_user)(struct iommu_domain *domain,
 				     struct iommu_user_data_array *array);
 	phys_addr_t (*iova_to_phys)(struct iommu_domain *domain, iova_t iova);
@@ -296,14 +298,15 @@ struct iommu_attribute {
  * @max_pasids: PASIDs the hardware supports, 0: none
  */
 struct iommu_device {
-	struct list_head list;	       /* iommu_core.devices; iommu_core.lock */
+	struct list_head list; /* iommu_core.devices; iommu_core.lock */
 	const struct iommu_ops *ops;
 	struct machine *machine;
 	const void *fwnode;
 	const char *name;
 	const char *attr_group;
 	const struct iommu_attribute *attrs;
-	struct iommu_group *singleton_group; /* probe_lock; generic_single_device_group() */
+	struct iommu_group
+		*singleton_group; /* probe_lock; generic_single_device_group() */
 	u32 max_pasids;
 	bool ready; /* the replay over existing devices is complete */
 };
@@ -370,8 +373,8 @@ int __must_check iommu_device_register(struct machine *m, struct iommu_device *i
 void iommu_device_unregister(struct iommu_device *iommu);
 
 /* Called for each registered instance in order; stops at the first non-zero return. */
-int iommu_for_each_iommu_device(struct machine *m, int (*fn)(struct iommu_device *, void *),
-				void *data);
+int iommu_for_each_iommu_device(struct machine *m,
+				int (*fn)(struct iommu_device *, void *), void *data);
 
 /**
  * iommu_probe_device - find the IOMMU of @dev and put it in its group.
@@ -412,12 +415,13 @@ static inline void dev_iommu_priv_set(struct device *dev, void *priv)
 	dev->iommu->priv = priv;
 }
 
-#define iommu_get_iommu_dev(dev, type, member)                                           \
+#define iommu_get_iommu_dev(dev, type, member) \
 	container_of((dev)->iommu->iommu_dev, type, member)
 
 bool device_iommu_capable(struct device *dev, enum iommu_cap cap);
 
-/* --- firmware's description of who translates for whom (fwspec.c) -------------------- */
+/* --- firmware's description of who translates for whom (fwspec.c) --------------------
+ */
 
 /**
  * iommu_fwspec_init - @dev is behind the IOMMU that @fwnode names.
@@ -435,7 +439,8 @@ static inline struct iommu_fwspec *dev_iommu_fwspec_get(const struct device *dev
 	return dev->fwspec;
 }
 
-/* --- groups --------------------------------------------------------------------------- */
+/* --- groups ---------------------------------------------------------------------------
+ */
 
 /*
  * A new group with the smallest free id and one reference, which its first member
@@ -459,8 +464,8 @@ void iommu_group_remove_device(struct device *dev);
 int iommu_group_for_each_dev(struct iommu_group *group, void *data,
 			     int (*fn)(struct device *dev, void *data));
 /* Groups by ascending id, each held by a reference during @fn; no lock held. */
-int iommu_for_each_group(struct machine *m, int (*fn)(struct iommu_group *group, void *data),
-			 void *data);
+int iommu_for_each_group(struct machine *m,
+			 int (*fn)(struct iommu_group *group, void *data), void *data);
 struct iommu_group *iommu_group_get_by_id(struct machine *m, int id);
 bool iommu_group_has_isolated_msi(struct iommu_group *group);
 struct iommu_domain *iommu_group_default_domain(struct iommu_group *group);
@@ -483,7 +488,8 @@ ssize_t iommu_group_store_type(struct iommu_group *group, const char *buf, size_
 ssize_t iommu_group_show_resv_regions(struct iommu_group *group, char *buf, size_t size);
 ssize_t iommu_group_show_name(struct iommu_group *group, char *buf, size_t size);
 
-/* --- domains -------------------------------------------------------------------------- */
+/* --- domains --------------------------------------------------------------------------
+ */
 
 /*
  * An unmanaged paging domain for @dev. Return: ERR_PTR(-ENODEV) without an IOMMU,
@@ -496,7 +502,8 @@ static inline struct iommu_domain *iommu_paging_domain_alloc(struct device *dev)
 }
 void iommu_domain_free(struct iommu_domain *domain);
 /* For domains that a caller had the driver make itself (nested). */
-void iommu_domain_init(struct iommu_domain *domain, u32 type, const struct iommu_ops *ops);
+void iommu_domain_init(struct iommu_domain *domain, u32 type,
+		       const struct iommu_ops *ops);
 
 /**
  * iommu_attach_group - all members' DMA goes through @domain.
@@ -506,7 +513,8 @@ void iommu_domain_init(struct iommu_domain *domain, u32 type, const struct iommu
  * Return: 0; -EBUSY: attached to another domain than default or blocking already;
  * -EINVAL: a domain of another driver, or incompatible with a member; else the driver's.
  */
-int __must_check iommu_attach_group(struct iommu_domain *domain, struct iommu_group *group);
+int __must_check iommu_attach_group(struct iommu_domain *domain,
+				    struct iommu_group *group);
 void iommu_detach_group(struct iommu_domain *domain, struct iommu_group *group);
 /* For groups of one: -EINVAL with more members, -ENODEV without a group. */
 int __must_check iommu_attach_device(struct iommu_domain *domain, struct device *dev);
@@ -524,10 +532,11 @@ int __must_check iommu_replace_group_handle(struct iommu_group *group,
 struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group,
 						    ioasid_t pasid, u32 type);
 
-int __must_check iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev,
-					   ioasid_t pasid, struct iommu_attach_handle *handle);
-int __must_check iommu_replace_device_pasid(struct iommu_domain *domain, struct device *dev,
-					    ioasid_t pasid,
+int __must_check iommu_attach_device_pasid(struct iommu_domain *domain,
+					   struct device *dev, ioasid_t pasid,
+					   struct iommu_attach_handle *handle);
+int __must_check iommu_replace_device_pasid(struct iommu_domain *domain,
+					    struct device *dev, ioasid_t pasid,
 					    struct iommu_attach_handle *handle);
 void iommu_detach_device_pasid(struct iommu_domain *domain, struct device *dev,
 			       ioasid_t pasid);
@@ -539,7 +548,8 @@ struct iommu_domain *iommu_get_domain_for_dev(struct device *dev);
 /* The same for a driver in a callback under group->mutex. */
 struct iommu_domain *iommu_driver_get_domain_for_dev(struct device *dev);
 struct iommu_domain *iommu_get_dma_domain(struct device *dev);
-/* The first DMA mapping of a device whose attach was deferred. 0, -EBUSY, the driver's. */
+/* The first DMA mapping of a device whose attach was deferred. 0, -EBUSY, the driver's.
+ */
 int __must_check iommu_deferred_attach(struct device *dev, struct iommu_domain *domain);
 
 /*
@@ -549,7 +559,8 @@ int __must_check iommu_deferred_attach(struct device *dev, struct iommu_domain *
 int __must_check iommu_dev_reset_prepare(struct device *dev);
 void iommu_dev_reset_done(struct device *dev);
 
-/* --- mapping (map.c) ------------------------------------------------------------------ */
+/* --- mapping (map.c) ------------------------------------------------------------------
+ */
 
 /**
  * iommu_map - [@iova, @iova + @size) translates to [@paddr, ...).
@@ -567,7 +578,8 @@ int __must_check iommu_map(struct iommu_domain *domain, iova_t iova, phys_addr_t
 int __must_check iommu_map_nosync(struct iommu_domain *domain, iova_t iova,
 				  phys_addr_t paddr, u64 size, int prot);
 int __must_check iommu_sync_map(struct iommu_domain *domain, iova_t iova, u64 size);
-/* Return: the bytes unmapped from @iova on; can exceed @size where a large page is hit. */
+/* Return: the bytes unmapped from @iova on; can exceed @size where a large page is hit.
+ */
 u64 iommu_unmap(struct iommu_domain *domain, iova_t iova, u64 size);
 /* Without the IOTLB: the caller ends with iommu_iotlb_sync(). */
 u64 iommu_unmap_fast(struct iommu_domain *domain, iova_t iova, u64 size,
@@ -615,8 +627,8 @@ static inline bool iommu_iotlb_gather_is_disjoint(const struct iommu_iotlb_gathe
 	       iova > gather->end + (gather->end != ~0ULL);
 }
 
-static inline void iommu_iotlb_gather_add_range(struct iommu_iotlb_gather *gather, iova_t iova,
-						u64 size)
+static inline void iommu_iotlb_gather_add_range(struct iommu_iotlb_gather *gather,
+						iova_t iova, u64 size)
 {
 	iova_t last = iova + size - 1;
 
@@ -628,8 +640,8 @@ static inline void iommu_iotlb_gather_add_range(struct iommu_iotlb_gather *gathe
 
 /* One page size and one contiguous range at a time: synchronizes what does not fit. */
 static inline void iommu_iotlb_gather_add_page(struct iommu_domain *domain,
-					       struct iommu_iotlb_gather *gather, iova_t iova,
-					       u64 size)
+					       struct iommu_iotlb_gather *gather,
+					       iova_t iova, u64 size)
 {
 	if ((gather->pgsize && gather->pgsize != size) ||
 	    iommu_iotlb_gather_is_disjoint(gather, iova, size))
@@ -643,8 +655,8 @@ static inline bool iommu_iotlb_gather_queued(const struct iommu_iotlb_gather *ga
 	return gather && gather->queued;
 }
 
-static inline void iommu_dirty_bitmap_record(struct iommu_dirty_bitmap *dirty, iova_t iova,
-					     u64 length)
+static inline void iommu_dirty_bitmap_record(struct iommu_dirty_bitmap *dirty,
+					     iova_t iova, u64 length)
 {
 	if (dirty->set)
 		dirty->set(dirty->data, iova, length);
@@ -652,7 +664,8 @@ static inline void iommu_dirty_bitmap_record(struct iommu_dirty_bitmap *dirty, i
 		iommu_iotlb_gather_add_range(dirty->gather, iova, length);
 }
 
-/* --- reserved regions (resv.c) -------------------------------------------------------- */
+/* --- reserved regions (resv.c) --------------------------------------------------------
+ */
 
 struct iommu_resv_region *iommu_alloc_resv_region(phys_addr_t start, u64 length, int prot,
 						  enum iommu_resv_type type);
@@ -668,7 +681,8 @@ int __must_check iommu_get_group_resv_regions(struct iommu_group *group,
 /* "direct", "direct-relaxable", "reserved", "msi" */
 const char *iommu_resv_type_name(enum iommu_resv_type type);
 
-/* --- who owns the DMA of a group (owner.c) -------------------------------------------- */
+/* --- who owns the DMA of a group (owner.c) --------------------------------------------
+ */
 
 /*
  * For a driver that does DMA through the kernel's API. Return: 0 (also without a
@@ -694,7 +708,8 @@ bool iommu_group_dma_owner_claimed(struct iommu_group *group);
 int __must_check iommu_device_claim_dma_owner(struct device *dev, void *owner);
 void iommu_device_release_dma_owner(struct device *dev);
 
-/* --- what dma/ does for the core ------------------------------------------------------ */
+/* --- what dma/ does for the core ------------------------------------------------------
+ */
 
 /*
  * The DMA API's side of default domains. Without one (dma/ not linked) the domains

@@ -46,8 +46,8 @@ static u64 pick_page(const struct iommu_domain *domain, iova_t iova, phys_addr_t
 	return pgsize;
 }
 
-static int map_pages(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size,
-		     int prot)
+static int map_pages(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr,
+		     u64 size, int prot)
 {
 	const struct iommu_domain_ops *ops = domain->ops;
 	iova_t orig_iova = iova;
@@ -84,8 +84,8 @@ static int map_pages(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr
 	return ret;
 }
 
-int iommu_map_nosync(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size,
-		     int prot)
+int iommu_map_nosync(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr,
+		     u64 size, int prot)
 {
 	u64 mapped = 0;
 	int ret;
@@ -109,7 +109,8 @@ int iommu_sync_map(struct iommu_domain *domain, iova_t iova, u64 size)
 	return domain->ops->iotlb_sync_map(domain, iova, size);
 }
 
-int iommu_map(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size, int prot)
+int iommu_map(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size,
+	      int prot)
 {
 	int ret = iommu_map_nosync(domain, iova, paddr, size, prot);
 

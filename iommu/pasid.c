@@ -33,7 +33,8 @@ struct iommu_domain *iommu_pasid_entry_domain(void *entry)
 }
 
 /* The blocked domain can always be set. */
-static void remove_dev_pasid(struct device *dev, ioasid_t pasid, struct iommu_domain *domain)
+static void remove_dev_pasid(struct device *dev, ioasid_t pasid,
+			     struct iommu_domain *domain)
 {
 	struct iommu_domain *blocked = dev_iommu_ops(dev)->blocked_domain;
 	int ret = blocked->ops->set_dev_pasid(blocked, dev, pasid, domain);
@@ -69,8 +70,8 @@ static int set_group_pasid(struct iommu_domain *domain, struct iommu_group *grou
 	return ret;
 }
 
-int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
-			      struct iommu_attach_handle *handle)
+int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev,
+			      ioasid_t pasid, struct iommu_attach_handle *handle)
 {
 	struct iommu_group *group = dev_group(dev);
 	const struct iommu_ops *ops;
@@ -105,8 +106,8 @@ int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev, i
 	return xa_store(&group->pasid_array, pasid, iommu_pasid_entry(domain, handle));
 }
 
-int iommu_replace_device_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
-			       struct iommu_attach_handle *handle)
+int iommu_replace_device_pasid(struct iommu_domain *domain, struct device *dev,
+			       ioasid_t pasid, struct iommu_attach_handle *handle)
 {
 	struct iommu_group *group = dev_group(dev);
 	struct iommu_domain *curr_domain;
@@ -136,7 +137,8 @@ int iommu_replace_device_pasid(struct iommu_domain *domain, struct device *dev, 
 	return xa_store(&group->pasid_array, pasid, iommu_pasid_entry(domain, handle));
 }
 
-void iommu_detach_device_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid)
+void iommu_detach_device_pasid(struct iommu_domain *domain, struct device *dev,
+			       ioasid_t pasid)
 {
 	struct iommu_group *group = dev_group(dev);
 	struct group_device *gdev;
@@ -163,7 +165,8 @@ void iommu_restore_dev_pasids(struct iommu_group *group, struct device *dev)
 	void *entry;
 	u64 pasid;
 
-	xa_for_each_start(&group->pasid_array, pasid, entry, 1) {
+	xa_for_each_start(&group->pasid_array, pasid, entry, 1)
+	{
 		struct iommu_domain *domain = iommu_pasid_entry_domain(entry);
 
 		if (domain->ops->set_dev_pasid(domain, dev, (ioasid_t)pasid,
@@ -198,8 +201,8 @@ void iommu_free_global_pasid(struct device *dev, ioasid_t pasid)
 	xa_erase(&core->global_pasids, pasid);
 }
 
-struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group, ioasid_t pasid,
-						    u32 type)
+struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group,
+						    ioasid_t pasid, u32 type)
 {
 	struct iommu_attach_handle *handle;
 

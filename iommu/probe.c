@@ -315,7 +315,8 @@ static struct bus *next_bus(struct machine *m, struct bus *prev)
 	struct bus *bus, *next = NULL;
 
 	mutex_lock(&m->lock);
-	bus = prev ? list_next_entry(prev, node) : list_first_entry(&m->buses, struct bus, node);
+	bus = prev ? list_next_entry(prev, node)
+		   : list_first_entry(&m->buses, struct bus, node);
 	if (&bus->node != &m->buses)
 		next = bus;
 	mutex_unlock(&m->lock);
@@ -331,7 +332,8 @@ int iommu_probe_existing(struct iommu_core *core)
 
 	if (platform)
 		ret = bus_iommu_probe(platform);
-	for (bus = next_bus(core->machine, NULL); bus && !ret; bus = next_bus(core->machine, bus))
+	for (bus = next_bus(core->machine, NULL); bus && !ret;
+	     bus = next_bus(core->machine, bus))
 		if (bus != platform)
 			ret = bus_iommu_probe(bus);
 	return ret;
@@ -357,7 +359,8 @@ void iommu_release_existing(struct iommu_device *iommu)
 {
 	struct bus *bus;
 
-	for (bus = next_bus(iommu->machine, NULL); bus; bus = next_bus(iommu->machine, bus))
+	for (bus = next_bus(iommu->machine, NULL); bus;
+	     bus = next_bus(iommu->machine, bus))
 		bus_for_each_dev(bus, release_existing, iommu);
 }
 

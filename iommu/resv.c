@@ -68,7 +68,8 @@ static u64 region_last(const struct iommu_resv_region *r)
 }
 
 /* Whether @r begins at or before the byte after @prev's last. */
-static bool touches(const struct iommu_resv_region *prev, const struct iommu_resv_region *r)
+static bool touches(const struct iommu_resv_region *prev,
+		    const struct iommu_resv_region *r)
 {
 	u64 last = region_last(prev);
 
@@ -98,7 +99,8 @@ static int insert_region(const struct iommu_resv_region *new, struct list_head *
 			last = iter;
 			continue;
 		}
-		last->length = max(region_last(last), region_last(iter)) - last->start + 1;
+		last->length =
+			max(region_last(last), region_last(iter)) - last->start + 1;
 		list_del(&iter->list);
 		kfree(iter);
 	}

@@ -26,15 +26,15 @@ void iommu_listener_unregister(struct iommu_listener *l)
 }
 
 /* @m: NULL where the event does not know its machine. */
-#define call_listeners(m, event, ...)                                                    \
-	do {                                                                             \
-		struct machine *_m = (m);                                                \
-		struct iommu_listener *l;                                                \
-		guard(mutex)(&listeners_lock);                                           \
-		list_for_each_entry(l, &listeners, node) {                               \
-			if (l->event && (!l->machine || !_m || l->machine == _m))        \
-				l->event(l, ##__VA_ARGS__);                              \
-		}                                                                        \
+#define call_listeners(m, event, ...)                                             \
+	do {                                                                      \
+		struct machine *_m = (m);                                         \
+		struct iommu_listener *l;                                         \
+		guard(mutex)(&listeners_lock);                                    \
+		list_for_each_entry(l, &listeners, node) {                        \
+			if (l->event && (!l->machine || !_m || l->machine == _m)) \
+				l->event(l, ##__VA_ARGS__);                       \
+		}                                                                 \
 	} while (0)
 
 void iommu_trace_group_added(struct iommu_group *group)
@@ -89,8 +89,8 @@ void iommu_trace_attach_device_to_domain(struct device *dev, struct iommu_domain
 	call_listeners(dev->machine, attach_device_to_domain, dev, domain);
 }
 
-void iommu_trace_map(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size,
-		     int prot)
+void iommu_trace_map(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr,
+		     u64 size, int prot)
 {
 	call_listeners(NULL, map, domain, iova, paddr, size, prot);
 }

@@ -25,8 +25,9 @@ struct iommu_listener {
 	/* @name: the link in the group's devices directory, usually dev_name() */
 	void (*add_device_to_group)(struct iommu_listener *l, struct iommu_group *group,
 				    struct device *dev, const char *name);
-	void (*remove_device_from_group)(struct iommu_listener *l, struct iommu_group *group,
-					 struct device *dev, const char *name);
+	void (*remove_device_from_group)(struct iommu_listener *l,
+					 struct iommu_group *group, struct device *dev,
+					 const char *name);
 	/* The group's `name` file appears, changes or disappears. */
 	void (*group_renamed)(struct iommu_listener *l, struct iommu_group *group);
 	/* /sys/class/iommu */
@@ -38,11 +39,12 @@ struct iommu_listener {
 				struct device *dev);
 	void (*attach_device_to_domain)(struct iommu_listener *l, struct device *dev,
 					struct iommu_domain *domain);
-	void (*map)(struct iommu_listener *l, struct iommu_domain *domain, u64 iova, u64 paddr,
-		    u64 size, int prot);
-	void (*unmap)(struct iommu_listener *l, struct iommu_domain *domain, u64 iova, u64 size,
-		      u64 unmapped);
-	void (*io_page_fault)(struct iommu_listener *l, struct device *dev, u64 iova, int flags);
+	void (*map)(struct iommu_listener *l, struct iommu_domain *domain, u64 iova,
+		    u64 paddr, u64 size, int prot);
+	void (*unmap)(struct iommu_listener *l, struct iommu_domain *domain, u64 iova,
+		      u64 size, u64 unmapped);
+	void (*io_page_fault)(struct iommu_listener *l, struct device *dev, u64 iova,
+			      int flags);
 	struct list_head node;
 };
 

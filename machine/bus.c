@@ -109,7 +109,8 @@ void bus_put_driver(struct bus *bus, struct device_driver *drv)
 	mutex_unlock(&bus->machine->lock);
 }
 
-int bus_for_each_dev(struct bus *bus, int (*fn)(struct device *dev, void *data), void *data)
+int bus_for_each_dev(struct bus *bus, int (*fn)(struct device *dev, void *data),
+		     void *data)
 {
 	struct device *dev = NULL;
 	int ret;

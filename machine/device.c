@@ -17,7 +17,8 @@
 #include "base/alloc.h"
 #include "base/log.h"
 
-void device_initialize(struct device *dev, struct machine *m, void (*release)(struct device *))
+void device_initialize(struct device *dev, struct machine *m,
+		       void (*release)(struct device *))
 {
 	dev->machine = m;
 	dev->release = release;

@@ -40,7 +40,8 @@ struct bus_type {
 struct bus {
 	const struct bus_type *type;
 	struct machine *machine;
-	struct list_head devices; /* device.bus_node, in order of arrival; machine->lock */
+	struct list_head
+		devices; /* device.bus_node, in order of arrival; machine->lock */
 	struct list_head drivers; /* device_driver.bus_node; machine->lock */
 	struct list_head node;	  /* machine.buses */
 	bool autoprobe;		  /* sysfs drivers_autoprobe */
@@ -51,7 +52,7 @@ struct device_driver {
 	struct bus *bus;
 	struct list_head bus_node;
 	struct list_head devices; /* device.driver_node */
-	bool driver_managed_dma; /* pci_driver.driver_managed_dma and its like */
+	bool driver_managed_dma;  /* pci_driver.driver_managed_dma and its like */
 	bool suppress_bind_attrs;
 	int (*probe)(struct device *dev); /* used where the bus type has no probe */
 	void (*remove)(struct device *dev);
@@ -75,9 +76,9 @@ struct device_waiter {
 };
 
 struct device {
-	char name[64]; /* "0000:00:05.0" */
-	struct device *parent;	/* holds a reference */
-	struct bus *bus;	/* NULL: on no bus */
+	char name[64];	       /* "0000:00:05.0" */
+	struct device *parent; /* holds a reference */
+	struct bus *bus;       /* NULL: on no bus */
 	struct machine *machine;
 	struct device_driver *driver; /* protected by lock */
 	char *driver_override;	      /* protected by lock */
@@ -87,7 +88,7 @@ struct device {
 	struct iommu_fwspec *fwspec;	 /* set by of/ or acpi/ before device_add */
 	void *of_node;
 	u64 dma_mask, coherent_dma_mask;
-	u32 max_pasids; /* that it can put on its requests; set by the bus, 0: none */
+	u32 max_pasids;	 /* that it can put on its requests; set by the bus, 0: none */
 	s32 hw_function; /* index in machine memory, -1: none */
 	bool added, dead, untrusted;
 	bool unbinding; /* the driver link is gone, remove() waits for user space */
@@ -102,35 +103,38 @@ struct device {
 	void *del_data;
 	struct refcount ref;
 	struct list_head bus_node, driver_node, deferred_node;
-	struct list_head children, sibling; /* machine->lock */
+	struct list_head children, sibling;  /* machine->lock */
 	void (*release)(struct device *dev); /* the last reference is gone */
 };
 
 /* What happens to devices; sysfs, the IOMMU core and the report listen. */
 enum device_event {
-	DEVICE_ADDED,	 /* kernel: BUS_NOTIFY_ADD_DEVICE, before it may be probed */
-	DEVICE_REMOVED,	 /* BUS_NOTIFY_REMOVED_DEVICE, driver already gone */
-	DEVICE_BOUND,	 /* BUS_NOTIFY_BOUND_DRIVER */
+	DEVICE_ADDED,	  /* kernel: BUS_NOTIFY_ADD_DEVICE, before it may be probed */
+	DEVICE_REMOVED,	  /* BUS_NOTIFY_REMOVED_DEVICE, driver already gone */
+	DEVICE_BOUND,	  /* BUS_NOTIFY_BOUND_DRIVER */
 	DEVICE_UNBINDING, /* before remove() */
-	DEVICE_UNBOUND,	 /* BUS_NOTIFY_UNBOUND_DRIVER */
+	DEVICE_UNBOUND,	  /* BUS_NOTIFY_UNBOUND_DRIVER */
 };
 /*
  * Called in the order of registration, with dev->lock held for the three events of a
  * driver and with no lock for the other two.
  */
 struct device_notifier {
-	void (*notify)(struct device_notifier *nb, enum device_event event, struct device *dev);
+	void (*notify)(struct device_notifier *nb, enum device_event event,
+		       struct device *dev);
 	struct list_head node; /* machine.notifiers; machine->lock, like the next two */
 	u32 users;
 	bool dead;
 };
 
-int __must_check bus_register(struct machine *m, const struct bus_type *type, struct bus **out);
+int __must_check bus_register(struct machine *m, const struct bus_type *type,
+			      struct bus **out);
 void bus_unregister(struct bus *bus);
 struct bus *bus_find(struct machine *m, const char *name);
 /* Holds a reference on what it returns. */
 struct device *bus_find_device_by_name(struct bus *bus, const char *name);
-int bus_for_each_dev(struct bus *bus, int (*fn)(struct device *dev, void *data), void *data);
+int bus_for_each_dev(struct bus *bus, int (*fn)(struct device *dev, void *data),
+		     void *data);
 
 int __must_check driver_register(struct device_driver *drv, struct bus *bus);
 void driver_unregister(struct device_driver *drv);
@@ -138,7 +142,8 @@ struct device_driver *driver_find(struct bus *bus, const char *name);
 /* Probe all devices of the bus that are unbound and match, autoprobe or not (new_id). */
 void driver_attach(struct device_driver *drv);
 
-void device_initialize(struct device *dev, struct machine *m, void (*release)(struct device *));
+void device_initialize(struct device *dev, struct machine *m,
+		       void (*release)(struct device *));
 int __must_check device_add(struct device *dev);
 void device_del(struct device *dev);
 /*

@@ -198,7 +198,8 @@ static struct device *driver_last_device(struct device_driver *drv)
 
 	mutex_lock(&drv->bus->machine->lock);
 	if (!list_empty(&drv->devices))
-		dev = get_device(list_last_entry(&drv->devices, struct device, driver_node));
+		dev = get_device(
+			list_last_entry(&drv->devices, struct device, driver_node));
 	mutex_unlock(&drv->bus->machine->lock);
 	return dev;
 }

@@ -13,7 +13,8 @@
 #include "machine/irq.h"
 #include "machine/mm.h"
 
-int machine_create(struct machine **out, u64 ram_size, u32 nr_functions, const char *cmdline)
+int machine_create(struct machine **out, u64 ram_size, u32 nr_functions,
+		   const char *cmdline)
 {
 	struct machine *m;
 	int ret;
@@ -132,7 +133,8 @@ bool cmdline_name_is(const struct cmdline_arg *arg, const char *name)
 	return i == arg->name_len && !name[i];
 }
 
-bool cmdline_get(const struct machine *m, const char *name, const char **value, size_t *len)
+bool cmdline_get(const struct machine *m, const char *name, const char **value,
+		 size_t *len)
 {
 	const char *pos = m->cmdline;
 	struct cmdline_arg arg;
@@ -155,13 +157,22 @@ bool cmdline_bool(const char *value, size_t len, bool *out)
 	char d = len > 1 ? value[1] : 0;
 
 	switch (c) {
-	case 'y': case 'Y': case 't': case 'T': case '1':
+	case 'y':
+	case 'Y':
+	case 't':
+	case 'T':
+	case '1':
 		*out = true;
 		return true;
-	case 'n': case 'N': case 'f': case 'F': case '0':
+	case 'n':
+	case 'N':
+	case 'f':
+	case 'F':
+	case '0':
 		*out = false;
 		return true;
-	case 'o': case 'O':
+	case 'o':
+	case 'O':
 		if (d == 'n' || d == 'N')
 			*out = true;
 		else if (d == 'f' || d == 'F')

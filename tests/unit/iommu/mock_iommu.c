@@ -42,8 +42,8 @@ static int mock_attach_dev(struct iommu_domain *domain, struct device *dev,
 	return 0;
 }
 
-static int mock_set_dev_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
-			      struct iommu_domain *old)
+static int mock_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
+			      ioasid_t pasid, struct iommu_domain *old)
 {
 	struct mock_dev *md = to_mock_dev(dev);
 
@@ -83,8 +83,8 @@ static int mock_map_pages(struct iommu_domain *domain, iova_t iova, phys_addr_t 
 	return 0;
 }
 
-static u64 mock_unmap_pages(struct iommu_domain *domain, iova_t iova, u64 pgsize, u64 pgcount,
-			    struct iommu_iotlb_gather *gather)
+static u64 mock_unmap_pages(struct iommu_domain *domain, iova_t iova, u64 pgsize,
+			    u64 pgcount, struct iommu_iotlb_gather *gather)
 {
 	struct mock_domain *d = to_mock_domain(domain);
 	u64 done = 0, last = iova + pgsize * pgcount;
@@ -115,7 +115,8 @@ static phys_addr_t mock_iova_to_phys(struct iommu_domain *domain, iova_t iova)
 	return (d->pages[page] & PAGE_MASK) | (iova & ~PAGE_MASK);
 }
 
-static void mock_iotlb_sync(struct iommu_domain *domain, struct iommu_iotlb_gather *gather)
+static void mock_iotlb_sync(struct iommu_domain *domain,
+			    struct iommu_iotlb_gather *gather)
 {
 	struct mock_domain *d = to_mock_domain(domain);
 
@@ -251,9 +252,10 @@ static void mock_get_resv_regions(struct device *dev, struct list_head *list)
 	unsigned i;
 
 	for (i = 0; i < md->nr_resv; i++) {
-		struct iommu_resv_region *r = iommu_alloc_resv_region(
-			md->resv[i].start, md->resv[i].length, IOMMU_READ | IOMMU_WRITE,
-			md->resv[i].type);
+		struct iommu_resv_region *r =
+			iommu_alloc_resv_region(md->resv[i].start, md->resv[i].length,
+						IOMMU_READ | IOMMU_WRITE,
+						md->resv[i].type);
 
 		if (!r)
 			return;
@@ -279,32 +281,34 @@ static bool mock_capable(struct device *dev, enum iommu_cap cap)
 }
 
 static const struct iommu_ops mock_all_ops[MOCK_NR_KINDS] = {
-	[MOCK_FULL] = {
-		.name = "mock",
-		.capable = mock_capable,
-		.domain_alloc_paging_flags = mock_domain_alloc,
-		.probe_device = mock_probe_device,
-		.release_device = mock_release_device,
-		.probe_finalize = mock_probe_finalize,
-		.device_group = mock_device_group,
-		.get_resv_regions = mock_get_resv_regions,
-		.is_attach_deferred = mock_is_attach_deferred,
-		.def_domain_type = mock_def_domain_type,
-		.identity_domain = &mock_identity_domain,
-		.blocked_domain = &mock_blocked_domain,
-		.release_domain = &mock_blocked_domain,
-	},
-	[MOCK_PLAIN] = {
-		.name = "mock-plain",
-		.capable = mock_capable,
-		.domain_alloc_paging_flags = mock_domain_alloc,
-		.probe_device = mock_probe_device,
-		.release_device = mock_release_device,
-		.device_group = mock_device_group,
-		.get_resv_regions = mock_get_resv_regions,
-		.is_attach_deferred = mock_is_attach_deferred,
-		.def_domain_type = mock_def_domain_type,
-	},
+	[MOCK_FULL] =
+		{
+			.name = "mock",
+			.capable = mock_capable,
+			.domain_alloc_paging_flags = mock_domain_alloc,
+			.probe_device = mock_probe_device,
+			.release_device = mock_release_device,
+			.probe_finalize = mock_probe_finalize,
+			.device_group = mock_device_group,
+			.get_resv_regions = mock_get_resv_regions,
+			.is_attach_deferred = mock_is_attach_deferred,
+			.def_domain_type = mock_def_domain_type,
+			.identity_domain = &mock_identity_domain,
+			.blocked_domain = &mock_blocked_domain,
+			.release_domain = &mock_blocked_domain,
+		},
+	[MOCK_PLAIN] =
+		{
+			.name = "mock-plain",
+			.capable = mock_capable,
+			.domain_alloc_paging_flags = mock_domain_alloc,
+			.probe_device = mock_probe_device,
+			.release_device = mock_release_device,
+			.device_group = mock_device_group,
+			.get_resv_regions = mock_get_resv_regions,
+			.is_attach_deferred = mock_is_attach_deferred,
+			.def_domain_type = mock_def_domain_type,
+		},
 };
 
 const struct iommu_ops *mock_ops(enum mock_kind kind)
@@ -312,7 +316,8 @@ const struct iommu_ops *mock_ops(enum mock_kind kind)
 	return &mock_all_ops[kind];
 }
 
-int mock_iommu_register(struct mock_machine *mm, struct mock_iommu *mock, enum mock_kind kind)
+int mock_iommu_register(struct mock_machine *mm, struct mock_iommu *mock,
+			enum mock_kind kind)
 {
 	mock->ops = mock_ops(kind);
 	mock->iommu.name = "mock0";
@@ -360,7 +365,8 @@ static void mock_drv_remove(struct device *dev)
 
 static int mock_drv_remove_begin(struct device *dev)
 {
-	return __atomic_load_n(&to_mock_dev(dev)->held, __ATOMIC_ACQUIRE) ? -EIOCBQUEUED : 0;
+	return __atomic_load_n(&to_mock_dev(dev)->held, __ATOMIC_ACQUIRE) ? -EIOCBQUEUED
+									  : 0;
 }
 
 int mock_machine_create(struct mock_machine *mm, const char *cmdline)

@@ -18,8 +18,8 @@
 
 /* One flavour of driver: which ops it has. */
 enum mock_kind {
-	MOCK_FULL,     /* static identity and blocked domains, release domain */
-	MOCK_PLAIN,    /* paging domains only; blocking is an empty one */
+	MOCK_FULL,  /* static identity and blocked domains, release domain */
+	MOCK_PLAIN, /* paging domains only; blocking is an empty one */
 	MOCK_NR_KINDS,
 };
 
@@ -31,7 +31,7 @@ struct mock_resv {
 struct mock_dev {
 	struct device dev;
 	struct mock_iommu *behind; /* NULL: no IOMMU */
-	int group_key;		   /* devices with the same key share a group; -1: alone */
+	int group_key; /* devices with the same key share a group; -1: alone */
 	int def_type;
 	bool deferred;
 	bool no_deferred_flush;
@@ -66,7 +66,8 @@ struct mock_iommu {
 struct mock_domain {
 	struct iommu_domain domain;
 	struct mock_iommu *mock;
-	/* Physical address | size's log2 of the page that each 4 KiB belongs to; 0: none. */
+	/* Physical address | size's log2 of the page that each 4 KiB belongs to; 0: none.
+	 */
 	u64 pages[MOCK_APERTURE_PAGES];
 	unsigned nr_map, nr_unmap, nr_sync, nr_sync_map;
 	u64 synced_start, synced_end;
@@ -91,7 +92,8 @@ void mock_machine_destroy(struct mock_machine *mm);
 int mock_register_drivers(struct mock_machine *mm);
 
 const struct iommu_ops *mock_ops(enum mock_kind kind);
-int mock_iommu_register(struct mock_machine *mm, struct mock_iommu *mock, enum mock_kind kind);
+int mock_iommu_register(struct mock_machine *mm, struct mock_iommu *mock,
+			enum mock_kind kind);
 
 /* A device that is not added yet; freed with its last reference. NULL: no memory. */
 struct mock_dev *mock_dev_alloc(struct mock_machine *mm, const char *name);

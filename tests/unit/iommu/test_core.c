@@ -201,21 +201,21 @@ static void cmdline_chooses_default_type(void **state)
 	static const struct {
 		const char *cmdline, *type;
 	} cases[] = {
-		{ "", "DMA-FQ" },
-		{ "iommu.strict=1", "DMA" },
-		{ "iommu.strict=0", "DMA-FQ" },
-		{ "iommu.strict=maybe", "DMA-FQ" },
-		{ "iommu.passthrough=1", "identity" },
-		{ "iommu.passthrough=on iommu.strict=1", "identity" },
-		{ "iommu=pt", "identity" },
-		{ "iommu=noforce,pt", "identity" },
-		{ "iommu=pt iommu=nopt", "DMA-FQ" },
-		{ "iommu=pt iommu.passthrough=0", "DMA-FQ" },
-		{ "iommu.passthrough=0 iommu=pt", "identity" },
-		{ "quiet iommu.strict=y iommu=nopt", "DMA" },
-		{ "xiommu=pt iommu.passthroughs=1", "DMA-FQ" },
-		{ "a=\"b iommu=pt\"", "DMA-FQ" },
-		{ "\"iommu=pt\"", "identity" },
+		{"", "DMA-FQ"},
+		{"iommu.strict=1", "DMA"},
+		{"iommu.strict=0", "DMA-FQ"},
+		{"iommu.strict=maybe", "DMA-FQ"},
+		{"iommu.passthrough=1", "identity"},
+		{"iommu.passthrough=on iommu.strict=1", "identity"},
+		{"iommu=pt", "identity"},
+		{"iommu=noforce,pt", "identity"},
+		{"iommu=pt iommu=nopt", "DMA-FQ"},
+		{"iommu=pt iommu.passthrough=0", "DMA-FQ"},
+		{"iommu.passthrough=0 iommu=pt", "identity"},
+		{"quiet iommu.strict=y iommu=nopt", "DMA"},
+		{"xiommu=pt iommu.passthroughs=1", "DMA-FQ"},
+		{"a=\"b iommu=pt\"", "DMA-FQ"},
+		{"\"iommu=pt\"", "identity"},
 	};
 	unsigned i;
 
@@ -288,8 +288,9 @@ static void untrusted_device_is_translated(void **state)
 /* FACTS 36, 37, 38 */
 static void type_store_errnos(void **state)
 {
-	static const char *const bad[] = { "dma", "DMA ", " DMA", "DMA\n\n", "identit",
-					   "identityx", "blocked", "unmanaged", "\n", "auto2" };
+	static const char *const bad[] = {"dma",     "DMA ",	  " DMA",    "DMA\n\n",
+					  "identit", "identityx", "blocked", "unmanaged",
+					  "\n",	     "auto2"};
 	struct iommu_group *group;
 	struct mock_dev *a, *b;
 	int owner;
@@ -371,7 +372,7 @@ static void type_store_failing_attach_changes_nothing(void **state)
 
 	begin_with_iommu("iommu.strict=1", MOCK_FULL);
 	for (i = 0; i < 3; i++)
-		d[i] = add((const char *[]){ "a", "b", "c" }[i], 1);
+		d[i] = add((const char *[]){"a", "b", "c"}[i], 1);
 	old = d[0]->attached;
 	for (nth = 1; nth <= 3; nth++) {
 		mock.fail_attach_in = nth;
@@ -407,7 +408,7 @@ static void attach_group_failing_member_reverts_all(void **state)
 	for (int kind = 0; kind < MOCK_NR_KINDS; kind++) {
 		begin_with_iommu("", kind);
 		for (i = 0; i < 4; i++)
-			d[i] = add((const char *[]){ "a", "b", "c", "d" }[i], 1);
+			d[i] = add((const char *[]){"a", "b", "c", "d"}[i], 1);
 		group = iommu_group_get(&d[0]->dev);
 		one = new_domain(d[0]);
 		two = new_domain(d[0]);
@@ -431,9 +432,11 @@ static void attach_group_failing_member_reverts_all(void **state)
 			assert_ptr_equal(iommu_attach_handle_get(group, 0, 0), &h1);
 		}
 		assert_int_equal(iommu_replace_group_handle(group, two, &h2), 0);
-		assert_ptr_equal(iommu_attach_handle_get(group, 0, IOMMU_DOMAIN_UNMANAGED), &h2);
-		assert_int_equal(PTR_ERR(iommu_attach_handle_get(group, 0, IOMMU_DOMAIN_SVA)),
-				 -EBUSY);
+		assert_ptr_equal(
+			iommu_attach_handle_get(group, 0, IOMMU_DOMAIN_UNMANAGED), &h2);
+		assert_int_equal(
+			PTR_ERR(iommu_attach_handle_get(group, 0, IOMMU_DOMAIN_SVA)),
+			-EBUSY);
 		assert_int_equal(PTR_ERR(iommu_attach_handle_get(group, 1, 0)), -ENOENT);
 		iommu_detach_group_handle(two, group);
 		assert_int_equal(PTR_ERR(iommu_attach_handle_get(group, 0, 0)), -ENOENT);
@@ -503,8 +506,8 @@ static void attach_device_shared_group_einval(void **state)
 	assert_int_equal(device_add(&no->dev), 0);
 	assert_int_equal(iommu_attach_device(domain, &no->dev), -ENODEV);
 	assert_int_equal(PTR_ERR(iommu_paging_domain_alloc(&no->dev)), -ENODEV);
-	assert_int_equal(PTR_ERR(iommu_paging_domain_alloc_flags(&a->dev,
-								 IOMMU_ALLOC_NEST_PARENT)),
+	assert_int_equal(PTR_ERR(iommu_paging_domain_alloc_flags(
+				 &a->dev, IOMMU_ALLOC_NEST_PARENT)),
 			 -EOPNOTSUPP);
 	mock_dev_remove(no);
 	/* a domain of another driver */
@@ -622,9 +625,9 @@ static struct mock_dev *add_resv(const char *name, int key, const struct mock_re
 static void direct_regions_are_mapped_one_to_one(void **state)
 {
 	static const struct mock_resv direct[] = {
-		{ 0x10000, 0x3000, IOMMU_RESV_DIRECT },
-		{ 0x40000, 0x800, IOMMU_RESV_DIRECT_RELAXABLE },
-		{ 0x80000, 0x1000, IOMMU_RESV_RESERVED },
+		{0x10000, 0x3000, IOMMU_RESV_DIRECT},
+		{0x40000, 0x800, IOMMU_RESV_DIRECT_RELAXABLE},
+		{0x80000, 0x1000, IOMMU_RESV_RESERVED},
 	};
 	struct iommu_group *group;
 	struct mock_dev *a;
@@ -649,7 +652,8 @@ static void direct_regions_are_mapped_one_to_one(void **state)
 
 static void relaxable_region_does_not_bar_owner(void **state)
 {
-	static const struct mock_resv direct = { 0x10000, 0x3000, IOMMU_RESV_DIRECT_RELAXABLE };
+	static const struct mock_resv direct = {0x10000, 0x3000,
+						IOMMU_RESV_DIRECT_RELAXABLE};
 	struct mock_dev *a;
 	int owner;
 
@@ -665,7 +669,7 @@ static void relaxable_region_does_not_bar_owner(void **state)
 
 static void direct_region_survives_type_change(void **state)
 {
-	static const struct mock_resv direct = { 0x10000, 0x3000, IOMMU_RESV_DIRECT };
+	static const struct mock_resv direct = {0x10000, 0x3000, IOMMU_RESV_DIRECT};
 	struct mock_dev *a;
 
 	begin_with_iommu("", MOCK_FULL);
@@ -687,21 +691,22 @@ static void direct_region_survives_type_change(void **state)
 static void resv_regions_merge_by_type(void **state)
 {
 	static const struct mock_resv ra[] = {
-		{ 0xfee00000, 0x100000, IOMMU_RESV_MSI },
-		{ 0x1000, 0x1000, IOMMU_RESV_RESERVED },
-		{ 0x8000, 0x1000, IOMMU_RESV_RESERVED },
+		{0xfee00000, 0x100000, IOMMU_RESV_MSI},
+		{0x1000, 0x1000, IOMMU_RESV_RESERVED},
+		{0x8000, 0x1000, IOMMU_RESV_RESERVED},
 	};
 	static const struct mock_resv rb[] = {
-		{ 0x2000, 0x1000, IOMMU_RESV_RESERVED }, /* touches */
-		{ 0x1800, 0x4000, IOMMU_RESV_DIRECT_RELAXABLE }, /* another type */
-		{ 0xfee00000, 0x100000, IOMMU_RESV_MSI },
-		{ 0x2800, 0x6000, IOMMU_RESV_RESERVED }, /* joins all three */
+		{0x2000, 0x1000, IOMMU_RESV_RESERVED},	       /* touches */
+		{0x1800, 0x4000, IOMMU_RESV_DIRECT_RELAXABLE}, /* another type */
+		{0xfee00000, 0x100000, IOMMU_RESV_MSI},
+		{0x2800, 0x6000, IOMMU_RESV_RESERVED}, /* joins all three */
 	};
 	static const char expected[] =
 		"0x0000000000001000 0x0000000000008fff reserved\n"
 		"0x0000000000001800 0x00000000000057ff direct-relaxable\n"
 		"0x00000000fee00000 0x00000000feefffff msi\n";
-	static const struct mock_resv top = { 0xfffffffffffff000, 0x1000, IOMMU_RESV_RESERVED };
+	static const struct mock_resv top = {0xfffffffffffff000, 0x1000,
+					     IOMMU_RESV_RESERVED};
 	struct iommu_group *group;
 	struct mock_dev *a, *b, *c;
 	char buf[512];
@@ -735,8 +740,8 @@ static void note_release(struct iommu_listener *l, struct iommu_device *iommu,
 
 static void released_device_goes_to_release_domain(void **state)
 {
-	static const struct mock_resv direct = { 0x10000, 0x1000, IOMMU_RESV_DIRECT };
-	struct iommu_listener l = { .device_unlinked = note_release };
+	static const struct mock_resv direct = {0x10000, 0x1000, IOMMU_RESV_DIRECT};
+	struct iommu_listener l = {.device_unlinked = note_release};
 	struct mock_dev *a;
 	unsigned before;
 
@@ -772,7 +777,8 @@ static void pasid_attach_replace_detach(void **state)
 	one = new_domain(a);
 	two = new_domain(a);
 	assert_int_equal(iommu_attach_device_pasid(one, &a->dev, 0, &h1), -EINVAL);
-	assert_int_equal(iommu_attach_device_pasid(one, &a->dev, MOCK_MAX_PASIDS, &h1), -EINVAL);
+	assert_int_equal(iommu_attach_device_pasid(one, &a->dev, MOCK_MAX_PASIDS, &h1),
+			 -EINVAL);
 	assert_int_equal(iommu_replace_device_pasid(one, &a->dev, 3, &h1), -EINVAL);
 	mock.fail_attach_in = 2; /* the second member */
 	assert_int_equal(iommu_attach_device_pasid(one, &a->dev, 3, &h1), -EINVAL);
@@ -854,7 +860,8 @@ static void on_remove(struct iommu_listener *l, struct iommu_group *g, struct de
 	note("-%s ", name);
 }
 
-static void on_attach(struct iommu_listener *l, struct device *dev, struct iommu_domain *d)
+static void on_attach(struct iommu_listener *l, struct device *dev,
+		      struct iommu_domain *d)
 {
 	note("attach:%s ", dev_name(dev));
 }
@@ -934,7 +941,7 @@ static void group_without_iommu_holds_devices(void **state)
 
 static void fwspec_device_waits_for_its_iommu(void **state)
 {
-	static const u32 ids[] = { 3, 4, 5 };
+	static const u32 ids[] = {3, 4, 5};
 	struct mock_dev *a;
 	int node, other_node;
 
@@ -967,7 +974,7 @@ static void fwspec_device_waits_for_its_iommu(void **state)
 /* Every allocation on the way in fails once; nothing stays. */
 static void probe_each_allocation_failing_unwinds(void **state)
 {
-	static const struct mock_resv direct = { 0x10000, 0x3000, IOMMU_RESV_DIRECT };
+	static const struct mock_resv direct = {0x10000, 0x3000, IOMMU_RESV_DIRECT};
 	struct mock_dev *a, *b;
 	s64 live;
 	u64 nth;
@@ -1011,7 +1018,7 @@ static void register_each_allocation_failing_unwinds(void **state)
 
 	begin("");
 	for (i = 0; i < 3; i++)
-		d[i] = add((const char *[]){ "a", "b", "c" }[i], i / 2);
+		d[i] = add((const char *[]){"a", "b", "c"}[i], i / 2);
 	for (nth = 1; nth < 100; nth++) {
 		s64 live = alloc_live_count();
 		bool failed;
@@ -1089,7 +1096,8 @@ static void attach_each_allocation_failing_changes_nothing(void **state)
 
 static void type_store_each_allocation_failing_changes_nothing(void **state)
 {
-	static const struct mock_resv direct = { 0x10000, 0x3000, IOMMU_RESV_DIRECT_RELAXABLE };
+	static const struct mock_resv direct = {0x10000, 0x3000,
+						IOMMU_RESV_DIRECT_RELAXABLE};
 	struct mock_dev *a;
 	u64 nth;
 

@@ -32,15 +32,16 @@ static void note(const char *fmt, ...)
 	va_end(ap);
 }
 
-static void on_event(struct device_notifier *nb, enum device_event event, struct device *dev)
+static void on_event(struct device_notifier *nb, enum device_event event,
+		     struct device *dev)
 {
-	static const char *const names[] = { "added", "removed", "bound", "unbinding",
-					     "unbound" };
+	static const char *const names[] = {"added", "removed", "bound", "unbinding",
+					    "unbound"};
 
 	note("%s:%s ", names[event], dev_name(dev));
 }
 
-static struct device_notifier nb = { .notify = on_event };
+static struct device_notifier nb = {.notify = on_event};
 
 static void begin(void)
 {
@@ -87,7 +88,7 @@ static struct mock_dev *add_below(const char *name, struct mock_dev *parent)
 /* FACT 13 */
 static void bind_errnos(void **state)
 {
-	static const char *const bad[] = { "b", "a ", " a", "A", "a\n\n", "\n", "junk" };
+	static const char *const bad[] = {"b", "a ", " a", "A", "a\n\n", "\n", "junk"};
 	struct mock_dev *a, *other;
 	unsigned i;
 
@@ -101,8 +102,9 @@ static void bind_errnos(void **state)
 	assert_int_equal(store(driver_bind_store, &mm.native, "other"), -ENODEV);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(store(driver_bind_store, &mm.native, bad[i]), -ENODEV);
-		assert_int_equal(driver_unbind_store(&mm.native, bad[i], strlen(bad[i]), NULL,
-						     NULL), -ENODEV);
+		assert_int_equal(driver_unbind_store(&mm.native, bad[i], strlen(bad[i]),
+						     NULL, NULL),
+				 -ENODEV);
 		assert_int_equal(store(drivers_probe_store, mm.bus, bad[i]), -ENODEV);
 	}
 	assert_int_equal(driver_unbind_store(&mm.generic, "a", 1, NULL, NULL), -ENODEV);
@@ -142,7 +144,8 @@ static void driver_override_rules(void **state)
 	assert_null(a->dev.driver_override);
 	memset(big, 'x', PAGE_SIZE - 1);
 	assert_int_equal(driver_override_store(&a->dev, big, PAGE_SIZE - 1), -EINVAL);
-	assert_int_equal(driver_override_store(&a->dev, big, PAGE_SIZE - 2), PAGE_SIZE - 2);
+	assert_int_equal(driver_override_store(&a->dev, big, PAGE_SIZE - 2),
+			 PAGE_SIZE - 2);
 	fault_inject_arm(1);
 	assert_int_equal(store(driver_override_store, &a->dev, "x"), -ENOMEM);
 	fault_inject_disarm();
@@ -269,7 +272,8 @@ static void unbind_waits_for_user(void **state)
 	assert_int_equal(driver_unbind_store(&mm.native, "a", 1, count_done, NULL),
 			 -EIOCBQUEUED);
 	fault_inject_arm(1);
-	assert_int_equal(driver_unbind_store(&mm.native, "a", 1, count_done, NULL), -ENOMEM);
+	assert_int_equal(driver_unbind_store(&mm.native, "a", 1, count_done, NULL),
+			 -ENOMEM);
 	fault_inject_disarm();
 	assert_int_equal(device_release_driver_async(&a->dev, count_done, NULL), 0);
 	assert_int_equal(nr_done, 0);
@@ -448,8 +452,10 @@ static void cmdline_get_last_setting(void **state)
 	size_t n;
 
 	live_before = alloc_live_count();
-	assert_int_equal(machine_create(&m, SZ_1M, 1,
-					"quiet a=1 b=\"x y\" a=2  \"c=d e\" a-b=3 a=\"\""), 0);
+	assert_int_equal(
+		machine_create(&m, SZ_1M, 1,
+			       "quiet a=1 b=\"x y\" a=2  \"c=d e\" a-b=3 a=\"\""),
+		0);
 	assert_true(cmdline_get(m, "quiet", &v, &n));
 	assert_int_equal(n, 0);
 	assert_true(cmdline_get(m, "a", &v, &n));

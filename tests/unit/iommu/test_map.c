@@ -49,8 +49,8 @@ static int teardown(void **state)
 
 static void map_bad_arguments(void **state)
 {
-	struct iommu_domain_ops none = { 0 };
-	struct iommu_domain empty = { .type = IOMMU_DOMAIN_UNMANAGED, .ops = &none };
+	struct iommu_domain_ops none = {0};
+	struct iommu_domain empty = {.type = IOMMU_DOMAIN_UNMANAGED, .ops = &none};
 
 	assert_int_equal(iommu_map(domain, 0x800, 0x1000, 0x1000, RW), -EINVAL);
 	assert_int_equal(iommu_map(domain, 0x1000, 0x1800, 0x1000, RW), -EINVAL);
@@ -58,7 +58,8 @@ static void map_bad_arguments(void **state)
 	assert_int_equal(iommu_map(domain, -0x1000ULL, 0x1000, 0x2000, RW), -EOVERFLOW);
 	assert_int_equal(iommu_map(domain, 0x1000, -0x1000ULL, 0x2000, RW), -EOVERFLOW);
 	assert_int_equal(iommu_map(domain, 0x1000, 0x1000, 0, RW), 0);
-	assert_int_equal(iommu_map(&mock_identity_domain, 0x1000, 0x1000, 0x1000, RW), -EINVAL);
+	assert_int_equal(iommu_map(&mock_identity_domain, 0x1000, 0x1000, 0x1000, RW),
+			 -EINVAL);
 	assert_int_equal(iommu_map(&empty, 0x1000, 0x1000, 0x1000, RW), -ENODEV);
 	assert_int_equal(d->nr_map, 0);
 	assert_int_equal(iommu_unmap(domain, 0x800, 0x1000), 0);
@@ -72,7 +73,7 @@ static void map_bad_arguments(void **state)
 /* The largest page that fits, at each step. */
 static u64 greedy(iova_t iova, phys_addr_t paddr, u64 left)
 {
-	static const u64 sizes[] = { SZ_64K, 4 * SZ_4K, SZ_4K };
+	static const u64 sizes[] = {SZ_64K, 4 * SZ_4K, SZ_4K};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
 		if (IS_ALIGNED(iova | paddr, sizes[i]) && sizes[i] <= left)
@@ -124,7 +125,8 @@ static void random_maps_agree_with_array(void **state)
 		if (rnd_one_in(&r, 2)) {
 			/* Pages of 4 KiB only, so that any part can be unmapped. */
 			phys_addr_t paddr =
-				(rnd_range(&r, 1, 1 << 20) * 4 + ((first + 1) & 3)) * SZ_4K;
+				(rnd_range(&r, 1, 1 << 20) * 4 + ((first + 1) & 3)) *
+				SZ_4K;
 			bool fits = first + pages <= MOCK_APERTURE_PAGES;
 			int ret;
 
@@ -163,7 +165,9 @@ static void map_failing_midway_unmaps(void **state)
 	assert_int_equal(iommu_iova_to_phys(domain, 0x7abc), 0x107abc);
 	assert_int_equal(iommu_unmap(domain, 0x7000, 0x1000), 0x1000);
 	/* and at the end of the aperture */
-	assert_int_equal(iommu_map(domain, MOCK_APERTURE - SZ_4K, 0x101000, 2 * SZ_4K, RW), -ERANGE);
+	assert_int_equal(iommu_map(domain, MOCK_APERTURE - SZ_4K, 0x101000, 2 * SZ_4K,
+				   RW),
+			 -ERANGE);
 	assert_int_equal(iommu_iova_to_phys(domain, MOCK_APERTURE - SZ_4K), 0);
 }
 
@@ -251,7 +255,7 @@ static void range_ops_get_whole_ranges(void **state)
 		.unmap_range = range_unmap,
 		.iotlb_sync_map = range_sync_map,
 	};
-	struct iommu_domain dom = { .type = IOMMU_DOMAIN_UNMANAGED, .ops = &ops };
+	struct iommu_domain dom = {.type = IOMMU_DOMAIN_UNMANAGED, .ops = &ops};
 
 	assert_int_equal(iommu_map(&dom, 0x1000, 0x3000, SZ_64K, RW), 0);
 	assert_int_equal(range_calls, 1);
@@ -264,14 +268,14 @@ static void range_ops_get_whole_ranges(void **state)
 }
 
 static u64 traced_maps, traced_unmaps, traced_faults;
-static void on_map(struct iommu_listener *l, struct iommu_domain *dom, u64 iova, u64 paddr,
-		   u64 size, int prot)
+static void on_map(struct iommu_listener *l, struct iommu_domain *dom, u64 iova,
+		   u64 paddr, u64 size, int prot)
 {
 	traced_maps += size;
 }
 
-static void on_unmap(struct iommu_listener *l, struct iommu_domain *dom, u64 iova, u64 size,
-		     u64 unmapped)
+static void on_unmap(struct iommu_listener *l, struct iommu_domain *dom, u64 iova,
+		     u64 size, u64 unmapped)
 {
 	traced_unmaps += unmapped;
 }
@@ -281,15 +285,16 @@ static void on_fault(struct iommu_listener *l, struct device *fdev, u64 iova, in
 	traced_faults++;
 }
 
-static int fault_handler(struct iommu_domain *dom, struct device *fdev, iova_t iova, int flags,
-			 void *token)
+static int fault_handler(struct iommu_domain *dom, struct device *fdev, iova_t iova,
+			 int flags, void *token)
 {
 	return token == &mock && iova == 0x1234 && flags == IOMMU_FAULT_WRITE ? 5 : 6;
 }
 
 static void listener_hears_maps_and_faults(void **state)
 {
-	struct iommu_listener l = { .map = on_map, .unmap = on_unmap, .io_page_fault = on_fault };
+	struct iommu_listener l = {
+		.map = on_map, .unmap = on_unmap, .io_page_fault = on_fault};
 
 	iommu_listener_register(&l);
 	assert_int_equal(iommu_map(domain, 0x1000, 0x1000, 0x3000, RW), 0);

@@ -23,9 +23,9 @@
 #include "iommu/core.h"
 #include "tests/unit/iommu/mock_iommu.h"
 
-#define NR_DEVS	  10
-#define NR_KEYS	  4
-#define NR_USER	  3
+#define NR_DEVS 10
+#define NR_KEYS 4
+#define NR_USER 3
 
 /* Where DMA goes, by role. */
 enum place { P_NONE, P_DEFAULT, P_BLOCKED, P_USER };
@@ -342,14 +342,15 @@ static void op_add(void)
 	r->direct = rnd_one_in(&rng, 8);
 	r->ids_match = rnd_one_in(&rng, 3);
 	if (rnd_one_in(&rng, 5))
-		r->def_type = rnd_one_in(&rng, 2) ? IOMMU_DOMAIN_IDENTITY : IOMMU_DOMAIN_DMA;
+		r->def_type =
+			rnd_one_in(&rng, 2) ? IOMMU_DOMAIN_IDENTITY : IOMMU_DOMAIN_DMA;
 	md->behind = &mock;
 	md->group_key = r->key;
 	md->deferred = r->deferred;
 	md->def_type = (int)r->def_type;
 	md->ids_match = r->ids_match;
 	if (r->direct) {
-		md->resv[0] = (struct mock_resv){ 0x10000, 0x2000, IOMMU_RESV_DIRECT };
+		md->resv[0] = (struct mock_resv){0x10000, 0x2000, IOMMU_RESV_DIRECT};
 		md->nr_resv = 1;
 	}
 	assert_int_equal(device_add(&md->dev), 0);
@@ -387,7 +388,8 @@ static void op_bind(void)
 	if (!r)
 		return;
 	expect = ref_bind(r, driver);
-	ret = driver_bind_store(drv, dev_name(&r->md->dev), strlen(dev_name(&r->md->dev)));
+	ret = driver_bind_store(drv, dev_name(&r->md->dev),
+				strlen(dev_name(&r->md->dev)));
 	assert_int_equal(ret, expect ? expect : (int)strlen(dev_name(&r->md->dev)));
 }
 
@@ -402,7 +404,8 @@ static void op_drivers_probe(void)
 		expect = ref_bind(r, 1);
 	else if (!r->driver && ref_matches(r, 2))
 		expect = ref_bind(r, 2);
-	ret = drivers_probe_store(mm.bus, dev_name(&r->md->dev), strlen(dev_name(&r->md->dev)));
+	ret = drivers_probe_store(mm.bus, dev_name(&r->md->dev),
+				  strlen(dev_name(&r->md->dev)));
 	assert_int_equal(ret, expect ? -EINVAL : (int)strlen(dev_name(&r->md->dev)));
 }
 
@@ -422,7 +425,7 @@ static void op_unbind(void)
 static void op_override(void)
 {
 	struct ref_dev *r = some_dev(true);
-	const char *words[] = { "\n", "native", "generic" };
+	const char *words[] = {"\n", "native", "generic"};
 
 	if (!r)
 		return;
@@ -454,7 +457,8 @@ static void op_device_claim(struct iommu_group *group, int key)
 		expect = -EPERM;
 	else
 		expect = 0, g->owner_cnt++;
-	assert_int_equal(iommu_device_claim_dma_owner(&r->md->dev, &owners[owner]), expect);
+	assert_int_equal(iommu_device_claim_dma_owner(&r->md->dev, &owners[owner]),
+			 expect);
 }
 
 static void op_release(struct iommu_group *group, int key)
@@ -487,7 +491,8 @@ static void op_attach(struct iommu_group *group, int key)
 		return;
 	if (rnd_one_in(&rng, 3) && g->owner) {
 		expect = ref_attach(key, user);
-		assert_int_equal(iommu_attach_group_handle(users[user], group, &handles[key]),
+		assert_int_equal(iommu_attach_group_handle(users[user], group,
+							   &handles[key]),
 				 expect);
 		g->handle = !expect;
 		return;
@@ -504,7 +509,8 @@ static void op_replace(struct iommu_group *group, int key)
 	if (!g->owner)
 		return;
 	expect = ref_set(key, P_USER, user, false, false);
-	assert_int_equal(iommu_replace_group_handle(group, users[user], &handles[key]), expect);
+	assert_int_equal(iommu_replace_group_handle(group, users[user], &handles[key]),
+			 expect);
 	if (!expect)
 		g->handle = true;
 }
@@ -528,11 +534,11 @@ static void op_type(struct iommu_group *group, int key)
 	static const struct {
 		const char *word;
 		u32 type;
-	} words[] = { { "identity", IOMMU_DOMAIN_IDENTITY },
-		      { "DMA", IOMMU_DOMAIN_DMA },
-		      { "DMA-FQ\n", IOMMU_DOMAIN_DMA_FQ },
-		      { "auto", 0 },
-		      { "other", ~0U } };
+	} words[] = {{"identity", IOMMU_DOMAIN_IDENTITY},
+		     {"DMA", IOMMU_DOMAIN_DMA},
+		     {"DMA-FQ\n", IOMMU_DOMAIN_DMA_FQ},
+		     {"auto", 0},
+		     {"other", ~0U}};
 	struct ref_group *g = &groups[key];
 	unsigned i = (unsigned)rnd_below(&rng, ARRAY_SIZE(words));
 	ssize_t expect;
@@ -551,7 +557,8 @@ static void op_type(struct iommu_group *group, int key)
 	}
 	if (!expect)
 		expect = (ssize_t)strlen(words[i].word);
-	assert_int_equal(iommu_group_store_type(group, words[i].word, strlen(words[i].word)),
+	assert_int_equal(iommu_group_store_type(group, words[i].word,
+						strlen(words[i].word)),
 			 expect);
 }
 
@@ -571,11 +578,13 @@ static void op_deferred_attach(void)
 			r->at = P_DEFAULT;
 		}
 	}
-	assert_int_equal(iommu_deferred_attach(&r->md->dev, iommu_get_dma_domain(&r->md->dev)),
+	assert_int_equal(iommu_deferred_attach(&r->md->dev,
+					       iommu_get_dma_domain(&r->md->dev)),
 			 expect);
 }
 
-static struct iommu_domain *real_domain(struct iommu_group *group, enum place at, int user)
+static struct iommu_domain *real_domain(struct iommu_group *group, enum place at,
+					int user)
 {
 	switch (at) {
 	case P_DEFAULT:
@@ -591,7 +600,7 @@ static struct iommu_domain *real_domain(struct iommu_group *group, enum place at
 
 static void check_dev(struct ref_dev *r)
 {
-	struct device_driver *drv[] = { NULL, &mm.native, &mm.generic };
+	struct device_driver *drv[] = {NULL, &mm.native, &mm.generic};
 	struct iommu_group *group = iommu_group_get(&r->md->dev);
 	struct ref_group *g = &groups[r->key];
 	char buf[32];
@@ -621,14 +630,14 @@ static void trace(const char *name, int key)
 	fprintf(stderr, "%s", name);
 	if (key >= 0)
 		fprintf(stderr, " key %d: id %d at %d/%d owner %d x %d type %u", key,
-			groups[key].id, groups[key].domain, groups[key].user, groups[key].owner,
-			groups[key].owner_cnt, groups[key].type);
+			groups[key].id, groups[key].domain, groups[key].user,
+			groups[key].owner, groups[key].owner_cnt, groups[key].type);
 	fprintf(stderr, ", fail in %u\n", fail_in);
 	for (int i = 0; i < NR_DEVS; i++)
 		if (devs[i].md)
-			fprintf(stderr, "  d%d key %d%s at %d/%d%s%s driver %d\n", i, devs[i].key,
-				devs[i].grouped ? "" : " alone", devs[i].at, devs[i].user,
-				devs[i].deferred ? " deferred" : "",
+			fprintf(stderr, "  d%d key %d%s at %d/%d%s%s driver %d\n", i,
+				devs[i].key, devs[i].grouped ? "" : " alone", devs[i].at,
+				devs[i].user, devs[i].deferred ? " deferred" : "",
 				devs[i].direct ? " direct" : "", devs[i].driver);
 }
 
@@ -638,24 +647,29 @@ static void step(void)
 		const char *name;
 		void (*fn)(struct iommu_group *, int);
 	} on_group[] = {
-		{ "claim", op_claim }, { "device claim", op_device_claim },
-		{ "release", op_release }, { "release", op_release },
-		{ "attach", op_attach }, { "attach", op_attach },
-		{ "replace", op_replace }, { "detach", op_detach },
-		{ "type", op_type }, { "type", op_type },
+		{"claim", op_claim},	 {"device claim", op_device_claim},
+		{"release", op_release}, {"release", op_release},
+		{"attach", op_attach},	 {"attach", op_attach},
+		{"replace", op_replace}, {"detach", op_detach},
+		{"type", op_type},	 {"type", op_type},
 	};
 	static const struct {
 		const char *name;
 		void (*fn)(void);
 	} on_dev[] = {
-		{ "add", op_add }, { "add", op_add }, { "remove", op_remove },
-		{ "bind", op_bind }, { "drivers_probe", op_drivers_probe },
-		{ "unbind", op_unbind }, { "override", op_override },
-		{ "deferred attach", op_deferred_attach },
+		{"add", op_add},
+		{"add", op_add},
+		{"remove", op_remove},
+		{"bind", op_bind},
+		{"drivers_probe", op_drivers_probe},
+		{"unbind", op_unbind},
+		{"override", op_override},
+		{"deferred attach", op_deferred_attach},
 	};
 	unsigned op;
 
-	fail_in = mock.fail_attach_in = rnd_one_in(&rng, 3) ? 1 + (unsigned)rnd_below(&rng, 4) : 0;
+	fail_in = mock.fail_attach_in =
+		rnd_one_in(&rng, 3) ? 1 + (unsigned)rnd_below(&rng, 4) : 0;
 	if (rnd_one_in(&rng, 2)) {
 		op = (unsigned)rnd_below(&rng, ARRAY_SIZE(on_dev));
 		trace(on_dev[op].name, -1);
@@ -753,10 +767,10 @@ static void quiet(void *data, enum log_level level, const char *line)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		{ "core_agrees_with_model_static_domains", core_agrees_with_model, NULL, NULL,
-		  (void *)MOCK_FULL },
-		{ "core_agrees_with_model_paging_only", core_agrees_with_model, NULL, NULL,
-		  (void *)MOCK_PLAIN },
+		{"core_agrees_with_model_static_domains", core_agrees_with_model, NULL,
+		 NULL, (void *)MOCK_FULL},
+		{"core_agrees_with_model_paging_only", core_agrees_with_model, NULL, NULL,
+		 (void *)MOCK_PLAIN},
 	};
 
 	/* Members that cannot be attached are reported; here they are the point. */

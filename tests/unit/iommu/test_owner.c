@@ -245,7 +245,7 @@ static void claim_failing_attach_or_alloc_unwinds(void **state)
 
 		begin(kind);
 		for (i = 0; i < 3; i++)
-			d[i] = add((const char *[]){ "a", "b", "c" }[i], 1);
+			d[i] = add((const char *[]){"a", "b", "c"}[i], 1);
 		group = iommu_group_get(&d[0]->dev);
 		def = iommu_group_default_domain(group);
 		if (kind == MOCK_PLAIN) {

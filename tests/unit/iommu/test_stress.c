@@ -50,7 +50,7 @@ static void signal_done(void *data)
 static void *plugger(void *arg)
 {
 	unsigned first = (unsigned)(uintptr_t)arg * (NR_PLUGGED / 2);
-	struct mock_dev *slot[NR_PLUGGED / 2] = { NULL };
+	struct mock_dev *slot[NR_PLUGGED / 2] = {NULL};
 	struct rnd r;
 
 	rnd_seed(&r, first + 1);
@@ -101,7 +101,7 @@ static void free_done(void *data)
 
 static void *binder(void *arg)
 {
-	static const char *const overrides[] = { "\n", "native", "generic" };
+	static const char *const overrides[] = {"\n", "native", "generic"};
 	struct rnd r;
 
 	rnd_seed(&r, 100 + (uintptr_t)arg);
@@ -118,7 +118,8 @@ static void *binder(void *arg)
 				count(&binds);
 			break;
 		case 1:
-			(void)driver_unbind_store(drv, name, strlen(name), free_done, NULL);
+			(void)driver_unbind_store(drv, name, strlen(name), free_done,
+						  NULL);
 			break;
 		case 2:
 			(void)drivers_probe_store(mm.bus, name, strlen(name));
@@ -156,7 +157,8 @@ struct holder {
 };
 static struct holder holder;
 
-static void on_event(struct device_notifier *nb, enum device_event event, struct device *dev)
+static void on_event(struct device_notifier *nb, enum device_event event,
+		     struct device *dev)
 {
 	if (event != DEVICE_UNBINDING)
 		return;
@@ -213,16 +215,22 @@ static void *user(void *arg)
 		if (!iommu_group_claim_dma_owner(group, &me)) {
 			count(&claims);
 			if (rnd_one_in(&r, 2)) {
-				assert_int_equal(iommu_attach_group(domains[k], group), 0);
+				assert_int_equal(iommu_attach_group(domains[k], group),
+						 0);
 			} else {
-				assert_int_equal(iommu_attach_group_handle(domains[k], group,
-									   &handle), 0);
-				assert_int_equal(iommu_replace_group_handle(group, domains[k],
-									    &handle), 0);
+				assert_int_equal(iommu_attach_group_handle(
+							 domains[k], group, &handle),
+						 0);
+				assert_int_equal(iommu_replace_group_handle(
+							 group, domains[k], &handle),
+						 0);
 			}
-			assert_int_equal(iommu_map(domains[k], iova, 0x100000, (4 * SZ_4K), 3), 0);
-			assert_ptr_equal(iommu_get_domain_for_dev(&anchors[k]->dev), domains[k]);
-			assert_int_equal(iommu_unmap(domains[k], iova, (4 * SZ_4K)), (4 * SZ_4K));
+			assert_int_equal(
+				iommu_map(domains[k], iova, 0x100000, (4 * SZ_4K), 3), 0);
+			assert_ptr_equal(iommu_get_domain_for_dev(&anchors[k]->dev),
+					 domains[k]);
+			assert_int_equal(iommu_unmap(domains[k], iova, (4 * SZ_4K)),
+					 (4 * SZ_4K));
 			if (IS_ERR(iommu_attach_handle_get(group, 0, 0)))
 				iommu_detach_group(domains[k], group);
 			else
@@ -238,7 +246,7 @@ static void *user(void *arg)
 
 static int look(struct iommu_group *group, void *data)
 {
-	static const char *const words[] = { "identity", "DMA", "DMA-FQ", "auto" };
+	static const char *const words[] = {"identity", "DMA", "DMA-FQ", "auto"};
 	struct rnd *r = data;
 	const char *word = words[rnd_below(r, 4)];
 	char buf[256];
@@ -263,7 +271,7 @@ static void *looker(void *arg)
 
 	rnd_seed(&r, 300);
 	for (unsigned n = 0; n < steps / 4; n++) {
-		struct iommu_listener l = { .add_device_to_group = on_membership };
+		struct iommu_listener l = {.add_device_to_group = on_membership};
 
 		iommu_listener_register(&l);
 		iommu_for_each_group(mm.m, look, &r);
@@ -274,8 +282,8 @@ static void *looker(void *arg)
 
 static void everything_at_once(void **state)
 {
-	static void *(*const body[])(void *) = { plugger, plugger, binder, binder, user, user,
-						 looker };
+	static void *(*const body[])(void *) = {plugger, plugger, binder, binder,
+						user,	 user,	  looker};
 	pthread_t threads[ARRAY_SIZE(body)], closing;
 	s64 live = alloc_live_count();
 	unsigned i;
@@ -308,7 +316,8 @@ static void everything_at_once(void **state)
 		;
 
 	for (i = 0; i < NR_KEYS; i++) {
-		assert_ptr_equal(anchors[i]->attached, iommu_get_domain_for_dev(&anchors[i]->dev));
+		assert_ptr_equal(anchors[i]->attached,
+				 iommu_get_domain_for_dev(&anchors[i]->dev));
 		mock_dev_remove(anchors[i]);
 	}
 	device_unregister_notifier(mm.m, &holder.nb);
@@ -317,7 +326,8 @@ static void everything_at_once(void **state)
 	assert_int_equal(mock.nr_domains, 0);
 	assert_int_equal(mock.nr_devices, 0);
 	assert_int_equal(alloc_live_count(), live);
-	fprintf(stderr, "# %llu plugs, %llu binds, %llu held unbinds, %llu claims, %llu types\n",
+	fprintf(stderr,
+		"# %llu plugs, %llu binds, %llu held unbinds, %llu claims, %llu types\n",
 		(unsigned long long)plugs, (unsigned long long)binds,
 		(unsigned long long)held_unbinds, (unsigned long long)claims,
 		(unsigned long long)retypes);
