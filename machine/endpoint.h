@@ -32,14 +32,14 @@ struct endpoint_pci_info {
 	u8 revision;
 	u8 intx_pin; /* 0: none, 1: INTA# */
 	struct endpoint_bar bar[HW_NR_BARS];
-	u8 msi_vectors;	   /* 0: no MSI capability; else 1, 2, 4, ... 32 */
+	u8 msi_vectors; /* 0: no MSI capability; else 1, 2, 4, ... 32 */
 	bool msi_64, msi_maskable;
-	u16 msix_vectors;  /* 0: no MSI-X */
-	u8 msix_bar;	   /* table and PBA in this BAR */
+	u16 msix_vectors; /* 0: no MSI-X */
+	u8 msix_bar;	  /* table and PBA in this BAR */
 	u32 msix_table, msix_pba;
-	bool pcie;	   /* PCI Express endpoint capability */
+	bool pcie; /* PCI Express endpoint capability */
 	bool flr;
-	bool pm;	   /* power management capability */
+	bool pm; /* power management capability */
 	bool no_soft_reset;
 };
 
@@ -59,7 +59,8 @@ struct endpoint_model {
 	 * and change nothing.
 	 */
 	u64 (*mmio_read)(struct hw *hw, u32 fn, unsigned bar, u64 off, unsigned size);
-	void (*mmio_write)(struct hw *hw, u32 fn, unsigned bar, u64 off, u64 val, unsigned size);
+	void (*mmio_write)(struct hw *hw, u32 fn, unsigned bar, u64 off, u64 val,
+			   unsigned size);
 	/*
 	 * Do up to @budget bytes of pending work, none if it is 0. Return: true if more
 	 * is pending.
@@ -96,7 +97,8 @@ int __must_check endpoint_msix_alloc(struct hw *hw, u32 fn, u32 vectors);
  * the budget and kicks the engine for the rest. len is 1 to 64 bytes. Memory
  * decoding is not checked here. Return: 0, -EINVAL outside the BAR.
  */
-int endpoint_mmio_read(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf, unsigned len);
+int endpoint_mmio_read(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf,
+		       unsigned len);
 int endpoint_mmio_write(struct hw *hw, u32 fn, unsigned bar, u64 off, const void *buf,
 			unsigned len);
 /* One turn of the engine thread: takes the lock. Return: true if more is pending. */
@@ -107,6 +109,12 @@ bool endpoint_run(struct hw *hw, u32 fn, size_t budget);
  */
 void endpoint_reset(struct hw *hw, u32 fn);
 
-#define ENDPOINT_INLINE_BUDGET (256 * 1024)
+/*
+ * Bytes that an access may move before it returns, some hundred microseconds' worth: a
+ * hand-over costs as much as a copy of 1 MiB. A turn of the engine is shorter, since a
+ * program's access waits for it.
+ */
+#define ENDPOINT_INLINE_BUDGET (8 * SZ_1M)
+#define ENDPOINT_ENGINE_BUDGET (256 * 1024)
 
 #endif

@@ -173,17 +173,21 @@ static void ioat_on_hw_copies_inline(void **state)
 
 static void ioat_on_hw_over_budget_goes_on_in_the_engine(void **state)
 {
+	u32 n = ENDPOINT_INLINE_BUDGET / SZ_1M + 1;
 	struct hw *hw = *state;
-	u32 size = ENDPOINT_INLINE_BUDGET + 300000;
 
-	reg_write(hw, FN_IOAT, IOAT_CHANCTRL, 0, 2);
-	start_copy(hw, size, 0);
+	hw->functions[FN_IOAT].flags |= HW_FN_ASYNC;
+	start_copy(hw, SZ_1M, 0);
+	hw->functions[FN_IOAT].flags &= ~HW_FN_ASYNC;
+	seen.kicks = 0;
+	/* The ring is one descriptor, which is its own next. */
+	reg_write(hw, FN_IOAT, IOAT_DMACOUNT, n, 2);
 	assert_int_equal(seen.kicks, 1);
-	assert_int_equal(reg_read(hw, FN_IOAT, IOAT_CHANCMD, 1), 0);
-	while (endpoint_run(hw, FN_IOAT, 10000))
+	assert_int_equal(status(hw), RING | IOAT_ACTIVE);
+	while (endpoint_run(hw, FN_IOAT, ENDPOINT_ENGINE_BUDGET))
 		;
 	assert_int_equal(status(hw), RING | IOAT_IDLE);
-	assert_memory_equal(hw->ram + SRC, hw->ram + DST, size);
+	assert_memory_equal(hw->ram + SRC, hw->ram + DST, SZ_1M);
 }
 
 static void ioat_on_hw_async_leaves_all_to_the_engine(void **state)
