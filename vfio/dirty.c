@@ -6,8 +6,9 @@
  * form, bit by bit. Source of behaviour: drivers/vfio/vfio_iommu_type1.c.
  *
  * A mapping that does not begin at a multiple of 64 pages of the range is shifted in
- * place, and what the shift pushes beyond its end stays in the bitmap for the next
- * report: Linux does that, so a bit after an unaligned mapping's last may be set too.
+ * place and joined with the program's whole word, and what comes to lie beyond its end
+ * stays in the bitmap for the next report: Linux does that, so bits after an
+ * unaligned mapping's last may be set too.
  */
 #include "base/bitmap.h"
 #include "base/overflow.h"
@@ -150,7 +151,7 @@ int vfio_update_user_bitmap(struct vfio_iommu *iommu, struct call *call, struct 
 			if (ret)
 				return ret;
 		}
-		dma->bitmap[0] |= before & ((1ULL << p.shift) - 1);
+		dma->bitmap[0] |= before;
 	}
 	ret = user_writable(call, to, p.nwords * 8);
 	if (ret)
