@@ -8,8 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/sysfs.h"
+#include "iommu/iommu.h"
+#include "machine/machine.h"
+#include "pci/pci.h"
 #include "tests/double/double.h"
+#include "vfio/vfio.h"
 
 static long result(long ret)
 {
@@ -95,18 +98,46 @@ int shim_dup(int fd)
 	return copy;
 }
 
+/* What a script looks up in /sys: who is in which group, and the names of cdevs. */
+static bool make_sys(const char *dir)
+{
+	struct pci_dev *pdev;
+	struct vfio_device *vdev;
+	char cmd[1024];
+	u64 index;
+	int bad = 0;
+
+	for_each_pci_dev(dbl.m->pci, pdev) {
+		struct iommu_group *group = iommu_group_get(&pdev->dev);
+
+		if (!group)
+			continue;
+		snprintf(cmd, sizeof(cmd),
+			 "d=%s/sys/bus/pci/devices/%s; g=%s/sys/kernel/iommu_groups/%d; "
+			 "mkdir -p $d $g/devices/%s; ln -s $g $d/iommu_group",
+			 dir, pci_name(pdev), dir, iommu_group_id(group), pci_name(pdev));
+		bad |= system(cmd);
+		iommu_group_put(group);
+	}
+	xa_for_each(&dbl.m->vfio->device_indices, index, vdev) {
+		snprintf(cmd, sizeof(cmd), "mkdir -p %s/sys/bus/pci/devices/%s/vfio-dev/%s", dir,
+			 dev_name(vdev->dev), vdev->name);
+		bad |= system(cmd);
+	}
+	return !bad;
+}
+
 int main(int argc, char **argv)
 {
-	char dir[] = "/tmp/moat-double-XXXXXX", sys[64], cmd[64];
+	char dir[] = "/dev/shm/moat-double-XXXXXX", sys[64], cmd[64];
 	char *replay_argv[] = { argv[0], argv[2], NULL };
-	struct sysfs *fs;
 	int ret;
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: %s MACHINE SCRIPT\n", argv[0]);
 		return 2;
 	}
-	if (!mkdtemp(dir) || double_start(argv[1], NULL) || sysfs_create(dbl.m, dir, &fs))
+	if (!mkdtemp(dir) || double_start(argv[1], NULL) || !make_sys(dir))
 		return 2;
 	snprintf(sys, sizeof(sys), "%s/sys", dir);
 	setenv("UAPI_SYSFS", sys, 1);
