@@ -28,7 +28,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define ROUNDS 7
+#define ROUNDS 9
 
 static int container, device;
 static volatile uint8_t *bar;
@@ -47,21 +47,42 @@ static double now_ns(void)
 	return t.tv_sec * 1e9 + t.tv_nsec;
 }
 
-/* The best of several rounds: the least disturbed one. */
-static double measure(void (*fn)(unsigned n, void *arg), void *arg, unsigned n)
+/* Something to be measured: @n times, @arg as it needs it. */
+struct job {
+	void (*fn)(unsigned n, void *arg);
+	void *arg;
+	unsigned n;
+};
+
+static double once(const struct job *job)
 {
-	double best = 1e18, start;
+	double start = now_ns();
+
+	job->fn(job->n, job->arg);
+	return (now_ns() - start) / job->n;
+}
+
+/*
+ * A job and its reference in turn, so that both see the same machine; of each the best
+ * round, which is the least disturbed one.
+ */
+static void measure(const struct job *job, const struct job *reference, double *ns,
+		    double *ref_ns)
+{
+	double t;
 	unsigned i;
 
-	fn(n / 8 + 1, arg);
+	once(reference);
+	once(job);
+	*ns = *ref_ns = 1e18;
 	for (i = 0; i < ROUNDS; i++) {
-		start = now_ns();
-		fn(n, arg);
-		start = (now_ns() - start) / n;
-		if (start < best)
-			best = start;
+		t = once(reference);
+		if (t < *ref_ns)
+			*ref_ns = t;
+		t = once(job);
+		if (t < *ns)
+			*ns = t;
 	}
-	return best;
 }
 
 static void report(const char *what, double ns, const char *reference, double ref_ns,
@@ -139,34 +160,43 @@ static void store_at(unsigned n, void *arg)
 		__asm__ volatile("mov %0,(%1)" : : "a"(0x20), "D"(p) : "memory");
 }
 
-static double bare_trap(void (*fn)(unsigned n, void *arg))
-{
-	struct kernel_sigaction old,
-		mine = {
-			.handler = step_over,
-			.flags = SA_SIGINFO | 0x04000000 /* SA_RESTORER */,
-			.restorer = restore_rt,
-		};
-	double ns;
+static const struct kernel_sigaction stepping = {
+	.handler = step_over,
+	.flags = SA_SIGINFO | 0x04000000 /* SA_RESTORER */,
+	.restorer = restore_rt,
+};
 
-	if (raw_sigaction(SIGSEGV, &mine, &old))
-		die("sigaction");
-	ns = measure(fn, (void *)forbidden, 20000);
+static void bare_loads(unsigned n, void *arg)
+{
+	struct kernel_sigaction old;
+
+	raw_sigaction(SIGSEGV, &stepping, &old);
+	load_at(n, (void *)forbidden);
 	raw_sigaction(SIGSEGV, &old, NULL);
-	return ns;
+}
+
+static void bare_stores(unsigned n, void *arg)
+{
+	struct kernel_sigaction old;
+
+	raw_sigaction(SIGSEGV, &stepping, &old);
+	store_at(n, (void *)forbidden);
+	raw_sigaction(SIGSEGV, &old, NULL);
 }
 
 static void bench_trap(void)
 {
-	double bare;
+	struct job load = {load_at, (void *)(bar + 0x10), 10000};
+	struct job store = {store_at, (void *)(bar + 0xac), 10000};
+	struct job bare_load = {bare_loads, NULL, 10000},
+		   bare_store = {bare_stores, NULL, 10000};
+	double ns, ref;
 
 	forbidden = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bare = bare_trap(load_at);
-	report("trapped load, 4 bytes", measure(load_at, (void *)(bar + 0x10), 20000),
-	       "bare SIGSEGV", bare, 1.2);
-	bare = bare_trap(store_at);
-	report("trapped store, 4 bytes", measure(store_at, (void *)(bar + 0xac), 20000),
-	       "bare SIGSEGV", bare, 1.2);
+	measure(&load, &bare_load, &ns, &ref);
+	report("trapped load, 4 bytes", ns, "bare SIGSEGV", ref, 1.2);
+	measure(&store, &bare_store, &ns, &ref);
+	report("trapped store, 4 bytes", ns, "bare SIGSEGV", ref, 1.2);
 }
 
 /* A bare round trip: another process echoes packets of the size that an ioctl takes. */
@@ -198,10 +228,9 @@ static void round_trips(unsigned n, void *arg)
 	}
 }
 
-static double bare_round_trip(void)
+static pid_t start_echo(void)
 {
 	int pair[2];
-	double ns;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair))
@@ -213,10 +242,7 @@ static double bare_round_trip(void)
 	}
 	close(pair[1]);
 	echo_fd = pair[0];
-	ns = measure(round_trips, NULL, 5000);
-	close(pair[0]);
-	waitpid(pid, NULL, 0);
-	return ns;
+	return pid;
 }
 
 struct mapping {
@@ -268,7 +294,12 @@ static void bench_ioctl(void)
 {
 	struct mapping small = {.iova = 1ULL << 32, .size = 4096};
 	struct mapping large = {.iova = 1ULL << 33, .size = 8ULL << 30};
-	double bare = bare_round_trip(), ns;
+	struct job echo = {round_trips, NULL, 2000},
+		   extension = {check_extension, NULL, 2000};
+	struct job map_small = {map_unmap, &small, 1000},
+		   map_large = {map_unmap, &large, 300};
+	pid_t pid = start_echo();
+	double ns, ref;
 
 	small.buf = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			 -1, 0);
@@ -276,16 +307,18 @@ static void bench_ioctl(void)
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (small.buf == MAP_FAILED || large.buf == MAP_FAILED)
 		die("mmap");
-	report("ioctl, CHECK_EXTENSION", measure(check_extension, NULL, 5000),
-	       "SEQPACKET echo", bare, 1.3);
-	ns = measure(map_unmap, &small, 3000);
-	report("MAP_DMA + UNMAP_DMA, 4 KiB", ns, "2 SEQPACKET echoes", 2 * bare, 1.3);
-	ns = measure(map_unmap, &large, 300);
-	report("MAP_DMA + UNMAP_DMA, 8 GiB", ns, "2 SEQPACKET echoes", 2 * bare, 0);
+	measure(&extension, &echo, &ns, &ref);
+	report("ioctl, CHECK_EXTENSION", ns, "SEQPACKET echo", ref, 1.3);
+	measure(&map_small, &echo, &ns, &ref);
+	report("MAP_DMA + UNMAP_DMA, 4 KiB", ns, "2 SEQPACKET echoes", 2 * ref, 1.3);
+	measure(&map_large, &echo, &ns, &ref);
+	report("MAP_DMA + UNMAP_DMA, 8 GiB", ns, "2 SEQPACKET echoes", 2 * ref, 0);
 	printf("%-34s %11.3f ms   %-22s %11.3f ms\n", "MAP_DMA of 8 GiB, at most",
 	       ns / 1e6, "aim", 0.2);
 	munmap(large.buf, large.size);
 	munmap(small.buf, small.size);
+	close(echo_fd);
+	waitpid(pid, NULL, 0);
 }
 
 /* Copies by I/OAT */
@@ -399,19 +432,30 @@ static void memcpies(unsigned n, void *arg)
 
 static void bench_copy(void)
 {
-	struct copy small = {4096, 1}, batch = {4096, 32}, large = {COPY_MAX, 1};
-	struct copy many = {COPY_MAX, 8};
+	static const struct {
+		const char *name;
+		struct copy copy;
+		unsigned n, reference_n;
+		double aim;
+	} kinds[] = {
+		{"I/OAT copy, 4 KiB a doorbell", {4096, 1}, 5000, 50000, 0},
+		{"I/OAT copy, 32 x 4 KiB a doorbell", {4096, 32}, 500, 2000, 0},
+		{"I/OAT copy, 1 MiB a doorbell", {COPY_MAX, 1}, 100, 100, 0.9},
+		{"I/OAT copy, 8 x 1 MiB a doorbell", {COPY_MAX, 8}, 15, 15, 0.9},
+	};
+	double ns, ref;
+	unsigned i;
 
 	ioat_start();
-	report_rate("I/OAT copy, 4 KiB a doorbell", measure(ioat_copies, &small, 10000),
-		    measure(memcpies, &small, 100000), 4096, 0);
-	report_rate("I/OAT copy, 32 x 4 KiB a doorbell",
-		    measure(ioat_copies, &batch, 1000), measure(memcpies, &batch, 5000),
-		    32 * 4096, 0);
-	report_rate("I/OAT copy, 1 MiB a doorbell", measure(ioat_copies, &large, 200),
-		    measure(memcpies, &large, 200), COPY_MAX, 0.9);
-	report_rate("I/OAT copy, 8 x 1 MiB a doorbell", measure(ioat_copies, &many, 30),
-		    measure(memcpies, &many, 30), 8 * COPY_MAX, 0.9);
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct job job = {ioat_copies, (void *)&kinds[i].copy, kinds[i].n};
+		struct job reference = {memcpies, (void *)&kinds[i].copy,
+					kinds[i].reference_n};
+
+		measure(&job, &reference, &ns, &ref);
+		report_rate(kinds[i].name, ns, ref,
+			    kinds[i].copy.bytes * kinds[i].copy.batch, kinds[i].aim);
+	}
 }
 
 static bool sysfs_word(const char *bdf, const char *file, unsigned *out)
