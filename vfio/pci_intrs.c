@@ -20,7 +20,17 @@ static void msi_handler(void *data)
 {
 	struct vfio_pci_irq_ctx *ctx = data;
 
+	if (ctx->trigger < 0)
+		ctx->pending = ctx->keeps;
 	vfio_eventfd_signal(ctx->trigger);
+}
+
+static bool msi_maskable(struct pci_dev *pdev)
+{
+	u16 flags = 0;
+
+	pci_read_config_word(pdev, pdev->msi_cap + PCI_MSI_FLAGS, &flags);
+	return flags & PCI_MSI_FLAGS_MASKBIT;
 }
 
 static void consumer_changed(struct vfio_pci_core_device *vdev, u32 irq)
@@ -107,14 +117,17 @@ static int msi_enable(struct vfio_pci_core_device *vdev, unsigned nvec, bool msi
 		ret = msi_alloc_irqs(vdev, nvec);
 		if (ret)
 			goto err_vectors;
-		for (unsigned i = 0; i < nvec; i++)
+		for (unsigned i = 0; i < nvec; i++) {
 			irqs[i] = vdev->vectors[i].irq;
+			vdev->vectors[i].keeps = true;
+		}
 		ret = pci_msi_enable(pdev, nvec, irqs);
 		if (ret == -ENOSPC && nvec > 1)
 			ret = 1;
 		if (ret)
 			goto err_irqs;
 		vdev->nr_msi = nvec;
+		vdev->msi_maskable = msi_maskable(pdev);
 		/* The largest power of two that covers them. */
 		vdev->msi_qmax = (u8)(fls(nvec * 2 - 1) - 1);
 	}
@@ -156,6 +169,10 @@ static int set_vector_signal(struct vfio_pci_core_device *vdev, unsigned vector,
 		}
 		ctx->trigger = fd;
 		consumer_changed(vdev, ctx->irq);
+		if (ctx->pending)
+			vfio_eventfd_signal(fd);
+		ctx->pending = false;
+		ctx->keeps = vdev->msi_maskable;
 		return 0;
 	}
 	irq = irq_alloc(dev, HW_IRQ_MSI, VFIO_PCI_MSIX_IRQ_INDEX, (u16)vector, msi_handler, ctx);

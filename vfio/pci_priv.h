@@ -35,10 +35,16 @@ struct perm_bits {
 #define VFIO_CAP_BASIC	 0
 #define VFIO_CAP_INVALID 0xff
 
-/* One vector of MSI or MSI-X. */
+/*
+ * One vector of MSI or MSI-X. An MSI that comes while nobody listens is kept (once)
+ * where Linux keeps it: before the first consumer, because the irq exists already, and
+ * later where it can be masked in the device.
+ */
 struct vfio_pci_irq_ctx {
 	u32 irq;     /* 0: none (MSI-X without a consumer) */
 	int trigger; /* eventfd, -1: none */
+	bool keeps;  /* MSI: what comes without a consumer */
+	bool pending;
 };
 
 struct vfio_pci_intx {
@@ -93,6 +99,7 @@ struct vfio_pci_core_device {
 	struct vfio_pci_irq_ctx *vectors; /* all that the device has, while MSI(-X) is set up */
 	unsigned nr_vectors;
 	unsigned nr_msi; /* MSI: how many are enabled, each with its irq */
+	bool msi_maskable;
 	int err_trigger, req_trigger;
 
 	struct list_head ioeventfds;
