@@ -304,7 +304,7 @@ static u64 copy_chunk(struct access *dst, struct access *src, iova_t to, iova_t 
 	if (hw->copy)
 		ret = hw->copy(dp, sp, n);
 	else
-		memcpy(dp, sp, n);
+		memmove(dp, sp, n); /* a device may be told to copy onto itself */
 	translator_leave(x);
 	return ret ? 0 : n;
 out:
