@@ -229,12 +229,14 @@ void sysfs_link(struct sysfs *fs, const char *path, const char *target)
 	for (const char *p = path + same; (p = strchr(p, '/')); p++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "../");
 	snprintf(text + n, sizeof(text) - n, "%s", target + same);
-	unlinkat(fs->root, path, 0);
-	if (symlinkat(text, fs->root, path) < 0 && errno == ENOENT) {
+	if (symlinkat(text, fs->root, path) == 0)
+		return;
+	if (errno == EEXIST)
+		unlinkat(fs->root, path, 0);
+	else
 		make_parents(fs, path);
-		if (symlinkat(text, fs->root, path) < 0)
-			pr_warn("%s: %s", path, strerror(errno));
-	}
+	if (symlinkat(text, fs->root, path) < 0)
+		pr_warn("%s: %s", path, strerror(errno));
 }
 
 void sysfs_remove(struct sysfs *fs, const char *path)
