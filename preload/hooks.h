@@ -45,10 +45,15 @@ static inline long libc_ret(long ret)
  * lies in the machine's tree; then the name to use instead, in @buf.
  */
 const char *path_redirect(int dirfd, const char *path, char *buf);
+/* The same in a hook: stack is used only where it is needed (threads may have little). */
+#define REDIRECT(dirfd, path)                                                            \
+	(unlikely(proc_redirect) ? path_redirect(dirfd, path, __builtin_alloca(PATH_BUF)) : path)
 /* Names in our tree are shown as the program knows them; in place. */
 void path_strip(char *path);
 /* chdir has happened, somewhere. */
 void path_cwd_changed(void);
+/* Can the last component be a device node of the machine? */
+bool path_device_like(const char *path);
 /* An absolute path that may be a device node of the machine, or false. */
 bool path_device(int dirfd, const char *path, char *out);
 /*

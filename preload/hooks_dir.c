@@ -18,23 +18,17 @@
 
 HOOK int access(const char *path, int mode)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(access)(path_redirect(AT_FDCWD, path, buf), mode);
+	return NEXT(access)(REDIRECT(AT_FDCWD, path), mode);
 }
 
 HOOK int faccessat(int dirfd, const char *path, int mode, int flags)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(faccessat)(dirfd, path_redirect(dirfd, path, buf), mode, flags);
+	return NEXT(faccessat)(dirfd, REDIRECT(dirfd, path), mode, flags);
 }
 
 HOOK int euidaccess(const char *path, int mode)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(euidaccess)(path_redirect(AT_FDCWD, path, buf), mode);
+	return NEXT(euidaccess)(REDIRECT(AT_FDCWD, path), mode);
 }
 HOOK_ALIAS(eaccess, euidaccess);
 
@@ -55,51 +49,39 @@ static ssize_t strip_link(ssize_t n, char *out, size_t size)
 
 HOOK ssize_t readlink(const char *path, char *out, size_t size)
 {
-	char buf[PATH_BUF];
-
-	return strip_link(NEXT(readlink)(path_redirect(AT_FDCWD, path, buf), out, size), out, size);
+	return strip_link(NEXT(readlink)(REDIRECT(AT_FDCWD, path), out, size), out, size);
 }
 
 HOOK ssize_t readlinkat(int dirfd, const char *path, char *out, size_t size)
 {
-	char buf[PATH_BUF];
-
-	return strip_link(NEXT(readlinkat)(dirfd, path_redirect(dirfd, path, buf), out, size), out,
+	return strip_link(NEXT(readlinkat)(dirfd, REDIRECT(dirfd, path), out, size), out,
 			  size);
 }
 
 ssize_t __readlink_chk(const char *path, char *out, size_t size, size_t room);
 HOOK ssize_t __readlink_chk(const char *path, char *out, size_t size, size_t room)
 {
-	char buf[PATH_BUF];
-
-	return strip_link(NEXT(__readlink_chk)(path_redirect(AT_FDCWD, path, buf), out, size, room),
+	return strip_link(NEXT(__readlink_chk)(REDIRECT(AT_FDCWD, path), out, size, room),
 			  out, size);
 }
 
 ssize_t __readlinkat_chk(int dirfd, const char *path, char *out, size_t size, size_t room);
 HOOK ssize_t __readlinkat_chk(int dirfd, const char *path, char *out, size_t size, size_t room)
 {
-	char buf[PATH_BUF];
-
-	return strip_link(NEXT(__readlinkat_chk)(dirfd, path_redirect(dirfd, path, buf), out, size,
+	return strip_link(NEXT(__readlinkat_chk)(dirfd, REDIRECT(dirfd, path), out, size,
 						 room),
 			  out, size);
 }
 
 HOOK DIR *opendir(const char *path)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(opendir)(path_redirect(AT_FDCWD, path, buf));
+	return NEXT(opendir)(REDIRECT(AT_FDCWD, path));
 }
 
 HOOK int scandir(const char *path, struct dirent ***list, int (*sel)(const struct dirent *),
 		 int (*cmp)(const struct dirent **, const struct dirent **))
 {
-	char buf[PATH_BUF];
-
-	return NEXT(scandir)(path_redirect(AT_FDCWD, path, buf), list, sel, cmp);
+	return NEXT(scandir)(REDIRECT(AT_FDCWD, path), list, sel, cmp);
 }
 
 static char *strip_result(char *path)
@@ -111,30 +93,23 @@ static char *strip_result(char *path)
 
 HOOK char *realpath(const char *path, char *out)
 {
-	char buf[PATH_BUF];
-
-	return strip_result(NEXT(realpath)(path_redirect(AT_FDCWD, path, buf), out));
+	return strip_result(NEXT(realpath)(REDIRECT(AT_FDCWD, path), out));
 }
 
 char *__realpath_chk(const char *path, char *out, size_t room);
 HOOK char *__realpath_chk(const char *path, char *out, size_t room)
 {
-	char buf[PATH_BUF];
-
-	return strip_result(NEXT(__realpath_chk)(path_redirect(AT_FDCWD, path, buf), out, room));
+	return strip_result(NEXT(__realpath_chk)(REDIRECT(AT_FDCWD, path), out, room));
 }
 
 HOOK char *canonicalize_file_name(const char *path)
 {
-	char buf[PATH_BUF];
-
-	return strip_result(NEXT(canonicalize_file_name)(path_redirect(AT_FDCWD, path, buf)));
+	return strip_result(NEXT(canonicalize_file_name)(REDIRECT(AT_FDCWD, path)));
 }
 
 HOOK int chdir(const char *path)
 {
-	char buf[PATH_BUF];
-	int ret = NEXT(chdir)(path_redirect(AT_FDCWD, path, buf));
+	int ret = NEXT(chdir)(REDIRECT(AT_FDCWD, path));
 
 	path_cwd_changed();
 	return ret;
@@ -160,40 +135,30 @@ HOOK char *get_current_dir_name(void)
 
 HOOK int statfs(const char *path, struct statfs *st)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(statfs)(path_redirect(AT_FDCWD, path, buf), st);
+	return NEXT(statfs)(REDIRECT(AT_FDCWD, path), st);
 }
 
 HOOK ssize_t getxattr(const char *path, const char *name, void *value, size_t size)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(getxattr)(path_redirect(AT_FDCWD, path, buf), name, value, size);
+	return NEXT(getxattr)(REDIRECT(AT_FDCWD, path), name, value, size);
 }
 
 HOOK ssize_t lgetxattr(const char *path, const char *name, void *value, size_t size)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(lgetxattr)(path_redirect(AT_FDCWD, path, buf), name, value, size);
+	return NEXT(lgetxattr)(REDIRECT(AT_FDCWD, path), name, value, size);
 }
 
 HOOK int nftw(const char *path, int (*fn)(const char *, const struct stat *, int, struct FTW *),
 	      int n, int flags)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(nftw)(path_redirect(AT_FDCWD, path, buf), fn, n, flags);
+	return NEXT(nftw)(REDIRECT(AT_FDCWD, path), fn, n, flags);
 }
 
 /* ---- glob: libc's walks directories by itself, unless it is given functions ---- */
 
 static void *glob_opendir(const char *path)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(opendir)(path_redirect(AT_FDCWD, path, buf));
+	return NEXT(opendir)(REDIRECT(AT_FDCWD, path));
 }
 
 static struct dirent *glob_readdir(void *dir)

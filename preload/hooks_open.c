@@ -47,45 +47,62 @@ static int open_request(const char *path, int flags, unsigned mode)
 
 static bool is_dir(const char *path)
 {
-	char buf[PATH_BUF];
 	struct stat st;
 
-	path = path_redirect(AT_FDCWD, path, buf);
+	path = REDIRECT(AT_FDCWD, path);
 	return sc4(SYS_newfstatat, AT_FDCWD, path, &st, 0) >= 0 && S_ISDIR(st.st_mode);
 }
 
 /* The kernel looks at the mode for root too: what nobody may read is EACCES (fs/kernfs). */
 static bool is_unreadable(int dirfd, const char *path)
 {
-	char name[PATH_BUF], buf[PATH_BUF];
 	struct stat st;
-	bool ours;
 
-	return !strncmp(path, "/sys/", 5) && path_attribute(dirfd, path, 0, name, &ours) && ours &&
-	       sc4(SYS_newfstatat, AT_FDCWD, path_redirect(AT_FDCWD, name, buf), &st, 0) >= 0 &&
+	return !strncmp(path, "/sys/", 5) &&
+	       sc4(SYS_newfstatat, dirfd, REDIRECT(dirfd, path), &st, 0) >= 0 &&
 	       S_ISREG(st.st_mode) && !(st.st_mode & 0444);
+}
+
+static __attribute__((noinline)) int open_device(int dirfd, const char *path, int flags,
+						 unsigned mode)
+{
+	char name[PATH_BUF];
+	int ret;
+
+	if (!path_device(dirfd, path, name))
+		return NOT_OURS;
+	ret = open_request(name, flags, mode);
+	if (ret >= 0)
+		vma_tame_malloc();
+	return ret == -ENOENT && is_dir(name) ? NOT_OURS : ret;
+}
+
+static __attribute__((noinline)) int open_attribute(int dirfd, const char *path, int flags,
+						    unsigned mode)
+{
+	char name[PATH_BUF];
+	bool ours;
+	int ret;
+
+	if (!path_attribute(dirfd, path, flags, name, &ours))
+		return NOT_OURS;
+	ret = open_request(name, flags, mode);
+	return !ours && (ret == -ENOENT || ret == -EACCES) ? NOT_OURS : ret;
 }
 
 int machine_open(int dirfd, const char *path, int flags, unsigned mode)
 {
-	bool write = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC, ours;
-	char name[PATH_BUF];
-	int ret;
+	int ret = NOT_OURS;
 
 	if (!proc_socket || !path || flags & (O_PATH | O_DIRECTORY))
 		return NOT_OURS;
-	if (path_device(dirfd, path, name)) {
-		ret = open_request(name, flags, mode);
-		if (ret >= 0)
-			vma_tame_malloc();
-		return ret == -ENOENT && is_dir(name) ? NOT_OURS : ret;
-	}
-	if (!write && is_unreadable(dirfd, path))
-		return -EACCES;
-	if (!write || !path_attribute(dirfd, path, flags, name, &ours))
-		return NOT_OURS;
-	ret = open_request(name, flags, mode);
-	return !ours && (ret == -ENOENT || ret == -EACCES) ? NOT_OURS : ret;
+	if (path_device_like(path))
+		ret = open_device(dirfd, path, flags, mode);
+	if (ret != NOT_OURS)
+		return ret;
+	if ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC)
+		return open_attribute(dirfd, path, flags, mode);
+	return is_unreadable(dirfd, path) ? -EACCES : NOT_OURS;
 }
 
 static bool wants_mode(int flags)
@@ -109,11 +126,10 @@ HOOK int open(const char *path, int flags, ...)
 {
 	unsigned mode = MODE_ARGUMENT(flags);
 	int fd = machine_open(AT_FDCWD, path, flags, mode);
-	char buf[PATH_BUF];
 
 	if (fd != NOT_OURS)
 		return libc_ret(fd);
-	fd = NEXT(open)(path_redirect(AT_FDCWD, path, buf), flags, mode);
+	fd = NEXT(open)(REDIRECT(AT_FDCWD, path), flags, mode);
 	fd_forget(fd);
 	return fd;
 }
@@ -123,11 +139,10 @@ HOOK int openat(int dirfd, const char *path, int flags, ...)
 {
 	unsigned mode = MODE_ARGUMENT(flags);
 	int fd = machine_open(dirfd, path, flags, mode);
-	char buf[PATH_BUF];
 
 	if (fd != NOT_OURS)
 		return libc_ret(fd);
-	fd = NEXT(openat)(dirfd, path_redirect(dirfd, path, buf), flags, mode);
+	fd = NEXT(openat)(dirfd, REDIRECT(dirfd, path), flags, mode);
 	fd_forget(fd);
 	return fd;
 }
@@ -137,11 +152,10 @@ int __open_2(const char *path, int flags);
 HOOK int __open_2(const char *path, int flags)
 {
 	int fd = machine_open(AT_FDCWD, path, flags, 0);
-	char buf[PATH_BUF];
 
 	if (fd != NOT_OURS)
 		return libc_ret(fd);
-	fd = NEXT(__open_2)(path_redirect(AT_FDCWD, path, buf), flags);
+	fd = NEXT(__open_2)(REDIRECT(AT_FDCWD, path), flags);
 	fd_forget(fd);
 	return fd;
 }
@@ -151,11 +165,10 @@ int __openat_2(int dirfd, const char *path, int flags);
 HOOK int __openat_2(int dirfd, const char *path, int flags)
 {
 	int fd = machine_open(dirfd, path, flags, 0);
-	char buf[PATH_BUF];
 
 	if (fd != NOT_OURS)
 		return libc_ret(fd);
-	fd = NEXT(__openat_2)(dirfd, path_redirect(dirfd, path, buf), flags);
+	fd = NEXT(__openat_2)(dirfd, REDIRECT(dirfd, path), flags);
 	fd_forget(fd);
 	return fd;
 }
@@ -164,11 +177,10 @@ HOOK_ALIAS(__openat64_2, __openat_2);
 HOOK int creat(const char *path, mode_t mode)
 {
 	int fd = machine_open(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
-	char buf[PATH_BUF];
 
 	if (fd != NOT_OURS)
 		return libc_ret(fd);
-	fd = NEXT(creat)(path_redirect(AT_FDCWD, path, buf), mode);
+	fd = NEXT(creat)(REDIRECT(AT_FDCWD, path), mode);
 	fd_forget(fd);
 	return fd;
 }
@@ -280,7 +292,6 @@ static int mode_flags(const char *mode)
 
 HOOK FILE *fopen(const char *path, const char *mode)
 {
-	char buf[PATH_BUF];
 	int fd;
 
 	if (proc_socket && path && mode) {
@@ -292,15 +303,13 @@ HOOK FILE *fopen(const char *path, const char *mode)
 			return NULL;
 		}
 	}
-	return NEXT(fopen)(path_redirect(AT_FDCWD, path, buf), mode);
+	return NEXT(fopen)(REDIRECT(AT_FDCWD, path), mode);
 }
 HOOK_ALIAS(fopen64, fopen);
 
 HOOK FILE *freopen(const char *path, const char *mode, FILE *stream)
 {
-	char buf[PATH_BUF];
-
-	return NEXT(freopen)(path_redirect(AT_FDCWD, path, buf), mode, stream);
+	return NEXT(freopen)(REDIRECT(AT_FDCWD, path), mode, stream);
 }
 HOOK_ALIAS(freopen64, freopen);
 

@@ -58,8 +58,7 @@ static void fix_fd(int fd, struct stat *st)
 
 HOOK int stat(const char *path, struct stat *st)
 {
-	char buf[PATH_BUF];
-	int ret = NEXT(stat)(path_redirect(AT_FDCWD, path, buf), st);
+	int ret = NEXT(stat)(REDIRECT(AT_FDCWD, path), st);
 
 	if (!ret)
 		fix_path(AT_FDCWD, path, st);
@@ -68,8 +67,7 @@ HOOK int stat(const char *path, struct stat *st)
 
 HOOK int lstat(const char *path, struct stat *st)
 {
-	char buf[PATH_BUF];
-	int ret = NEXT(lstat)(path_redirect(AT_FDCWD, path, buf), st);
+	int ret = NEXT(lstat)(REDIRECT(AT_FDCWD, path), st);
 
 	if (!ret)
 		fix_path(AT_FDCWD, path, st);
@@ -98,8 +96,7 @@ static void fix_at(int dirfd, const char *path, int flags, struct stat *st)
 
 HOOK int fstatat(int dirfd, const char *path, struct stat *st, int flags)
 {
-	char buf[PATH_BUF];
-	int ret = NEXT(fstatat)(dirfd, path_redirect(dirfd, path, buf), st, flags);
+	int ret = NEXT(fstatat)(dirfd, REDIRECT(dirfd, path), st, flags);
 
 	if (!ret)
 		fix_at(dirfd, path, flags, st);
@@ -121,8 +118,7 @@ int fstatat64_alias(int d, const char *path, struct stat *st, int flags)
 int __xstat(int ver, const char *path, struct stat *st);
 HOOK int __xstat(int ver, const char *path, struct stat *st)
 {
-	char buf[PATH_BUF];
-	int ret = NEXT(__xstat)(ver, path_redirect(AT_FDCWD, path, buf), st);
+	int ret = NEXT(__xstat)(ver, REDIRECT(AT_FDCWD, path), st);
 
 	if (!ret)
 		fix_path(AT_FDCWD, path, st);
@@ -133,8 +129,7 @@ HOOK_ALIAS(__xstat64, __xstat);
 int __lxstat(int ver, const char *path, struct stat *st);
 HOOK int __lxstat(int ver, const char *path, struct stat *st)
 {
-	char buf[PATH_BUF];
-	int ret = NEXT(__lxstat)(ver, path_redirect(AT_FDCWD, path, buf), st);
+	int ret = NEXT(__lxstat)(ver, REDIRECT(AT_FDCWD, path), st);
 
 	if (!ret)
 		fix_path(AT_FDCWD, path, st);
@@ -156,8 +151,7 @@ HOOK_ALIAS(__fxstat64, __fxstat);
 int __fxstatat(int ver, int dirfd, const char *path, struct stat *st, int flags);
 HOOK int __fxstatat(int ver, int dirfd, const char *path, struct stat *st, int flags)
 {
-	char buf[PATH_BUF];
-	int ret = NEXT(__fxstatat)(ver, dirfd, path_redirect(dirfd, path, buf), st, flags);
+	int ret = NEXT(__fxstatat)(ver, dirfd, REDIRECT(dirfd, path), st, flags);
 
 	if (!ret)
 		fix_at(dirfd, path, flags, st);
@@ -181,9 +175,8 @@ static void dress_statx(struct statx *st, u32 mode, u32 major, u32 minor)
 HOOK int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *st)
 {
 	struct wire_new_fd look;
-	char buf[PATH_BUF];
 	struct pfile f;
-	int ret = NEXT(statx)(dirfd, path_redirect(dirfd, path, buf), flags, mask, st);
+	int ret = NEXT(statx)(dirfd, REDIRECT(dirfd, path), flags, mask, st);
 
 	if (ret || !proc_socket || !path)
 		return ret;

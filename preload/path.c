@@ -140,7 +140,7 @@ static bool absolute(int dirfd, const char *path, char *out)
 	return true;
 }
 
-static bool device_like(const char *path)
+bool path_device_like(const char *path)
 {
 	const char *base = strrchr(path, '/');
 
@@ -151,7 +151,7 @@ static bool device_like(const char *path)
 
 bool path_device(int dirfd, const char *path, char *out)
 {
-	if (!device_like(path) || !absolute(dirfd, path, out))
+	if (!path_device_like(path) || !absolute(dirfd, path, out))
 		return false;
 	fold(out);
 	return has_prefix(out, "/dev/vfio/") || !strcmp(out, "/dev/iommu");

@@ -85,10 +85,13 @@ __asm__(".text\n"
 	"	.cfi_endproc\n"
 	".size call_on, . - call_on\n");
 
+/* Has the signal moved to the alternate stack? Not if it came while we were on it. */
 static bool on_altstack(const ucontext_t *uc)
 {
-	/* What the frame says is of the interrupted code. */
-	return uc->uc_stack.ss_size && !(uc->uc_stack.ss_flags & (SS_ONSTACK | SS_DISABLE));
+	u64 sp = uc->uc_mcontext.gregs[REG_RSP], base = (u64)uc->uc_stack.ss_sp;
+
+	return uc->uc_stack.ss_size && !(uc->uc_stack.ss_flags & SS_DISABLE) &&
+	       (sp <= base || sp - base > uc->uc_stack.ss_size);
 }
 
 struct moved_call {

@@ -182,39 +182,12 @@ static __noreturn void unknown_instruction(u64 rip, u64 addr)
 struct trap {
 	siginfo_t *si;
 	ucontext_t *uc;
-	struct insn in;
+	u64 rip;
+	bool direct_only;
+	bool ours;
 	struct insn_fault fault;
 	enum insn_result result;
 };
-
-static void emulate(void *arg)
-{
-	struct trap *t = arg;
-
-	t->result = insn_execute(&t->in, t->uc, &t->fault);
-	host_after_access();
-}
-
-/* Return: false: it is the program's after all. */
-static bool trap(siginfo_t *si, ucontext_t *uc)
-{
-	u64 rip = uc->uc_mcontext.gregs[REG_RIP];
-	struct trap t = { .si = si, .uc = uc };
-
-	/* A child that was forked: the machine is tied anew. */
-	if (!proc_get() || !insn_get(rip, &t.in))
-		return false;
-	on_interrupted_stack(uc, emulate, &t);
-	switch (t.result) {
-	case INSN_UNKNOWN:
-		unknown_instruction(rip, (u64)si->si_addr);
-	case INSN_FAULT:
-		signals_deliver(t.fault.signo, t.fault.code, t.fault.addr, si, uc);
-		return true;
-	default:
-		return true;
-	}
-}
 
 static bool direct_store(const struct insn *in)
 {
@@ -228,11 +201,38 @@ static bool direct_store(const struct insn *in)
 	return false;
 }
 
-static bool illegal(siginfo_t *si, ucontext_t *uc)
+static void emulate(void *arg)
 {
+	struct trap *t = arg;
 	struct insn in;
 
-	return insn_get(uc->uc_mcontext.gregs[REG_RIP], &in) && direct_store(&in) && trap(si, uc);
+	/* A child that was forked: the machine is tied anew. */
+	if (!proc_get() || !insn_get(t->rip, &in) || (t->direct_only && !direct_store(&in)))
+		return;
+	t->ours = true;
+	t->result = insn_execute(&in, t->uc, &t->fault);
+	host_after_access();
+}
+
+/* Return: false: it is the program's after all. */
+static bool trap(siginfo_t *si, ucontext_t *uc, bool direct_only)
+{
+	struct trap t = { .si = si, .uc = uc, .rip = uc->uc_mcontext.gregs[REG_RIP],
+			  .direct_only = direct_only };
+
+	/* The alternate stack may be a small one. */
+	on_interrupted_stack(uc, emulate, &t);
+	if (!t.ours)
+		return false;
+	switch (t.result) {
+	case INSN_UNKNOWN:
+		unknown_instruction(t.rip, (u64)si->si_addr);
+	case INSN_FAULT:
+		signals_deliver(t.fault.signo, t.fault.code, t.fault.addr, si, uc);
+		return true;
+	default:
+		return true;
+	}
 }
 
 static void handler(int sig, siginfo_t *si, void *ctx)
@@ -247,9 +247,9 @@ static void handler(int sig, siginfo_t *si, void *ctx)
 			return;
 		}
 		if (sig == SIGSEGV && si->si_code == SEGV_ACCERR && bars_find(addr, &m) &&
-		    addr != (u64)uc->uc_mcontext.gregs[REG_RIP] && trap(si, uc))
+		    addr != (u64)uc->uc_mcontext.gregs[REG_RIP] && trap(si, uc, false))
 			return;
-		if (sig == SIGILL && illegal(si, uc))
+		if (sig == SIGILL && proc_socket && trap(si, uc, true))
 			return;
 	}
 	signals_chain(sig, si, uc);
