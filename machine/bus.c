@@ -173,10 +173,65 @@ struct device_driver *driver_find(struct bus *bus, const char *name)
 	return found;
 }
 
-int driver_bind_store(struct device_driver *drv, const char *buf, size_t len)
+/* A bind that waits for an unbind, as it would for the device's lock in the kernel. */
+struct late_bind {
+	struct device_waiter waiter;
+	struct device_driver *drv;
+	struct bus *bus;
+	struct device *dev; /* holds a reference */
+	int len;
+	void (*done)(void *data, int ret);
+	void *data;
+};
+
+static bool bus_has_driver(struct bus *bus, const struct device_driver *drv)
+{
+	struct device_driver *pos;
+	bool found = false;
+
+	mutex_lock(&bus->machine->lock);
+	list_for_each_entry(pos, &bus->drivers, bus_node)
+		found |= pos == drv;
+	mutex_unlock(&bus->machine->lock);
+	return found;
+}
+
+static void late_bind_go(void *data)
+{
+	struct late_bind *lb = data;
+	int ret = -ENODEV;
+
+	if (bus_has_driver(lb->bus, lb->drv))
+		ret = device_driver_attach(lb->drv, lb->dev);
+	put_device(lb->dev);
+	lb->done(lb->data, ret ? ret : lb->len);
+	kfree(lb);
+}
+
+static int late_bind_locked(struct device_driver *drv, struct device *dev, size_t len,
+			    void (*done)(void *data, int ret), void *data)
+{
+	struct late_bind *lb = kzalloc(sizeof(*lb));
+
+	if (!lb)
+		return -ENOMEM;
+	lb->drv = drv;
+	lb->bus = drv->bus;
+	lb->dev = get_device(dev);
+	lb->len = (int)len;
+	lb->done = done;
+	lb->data = data;
+	lb->waiter.done = late_bind_go;
+	lb->waiter.data = lb;
+	device_wait_locked(dev, &lb->waiter);
+	return -EIOCBQUEUED;
+}
+
+int driver_bind_store_async(struct device_driver *drv, const char *buf, size_t len,
+			    void (*done)(void *data, int ret), void *data)
 {
 	struct device *dev;
-	bool match;
+	bool attach = false;
 	int ret;
 
 	if (!len)
@@ -185,11 +240,25 @@ int driver_bind_store(struct device_driver *drv, const char *buf, size_t len)
 	if (!dev)
 		return -ENODEV;
 	mutex_lock(&dev->lock);
-	match = drv->bus->type->match(dev, drv);
+	if (!drv->bus->type->match(dev, drv))
+		ret = -ENODEV;
+	else if (dev->unbinding && done)
+		ret = late_bind_locked(drv, dev, len, done, data);
+	else
+		attach = true;
 	mutex_unlock(&dev->lock);
-	ret = match ? device_driver_attach(drv, dev) : -ENODEV;
+	if (attach) {
+		ret = device_driver_attach(drv, dev);
+		if (!ret)
+			ret = (int)len;
+	}
 	put_device(dev);
-	return ret ? ret : (int)len;
+	return ret;
+}
+
+int driver_bind_store(struct device_driver *drv, const char *buf, size_t len)
+{
+	return driver_bind_store_async(drv, buf, len, NULL, NULL);
 }
 
 int driver_unbind_store(struct device_driver *drv, const char *buf, size_t len,

@@ -190,6 +190,13 @@ void device_unregister_notifier(struct machine *m, struct device_notifier *nb);
  * included (conformance/groups FACTS 13 to 21).
  */
 int driver_bind_store(struct device_driver *drv, const char *buf, size_t len);
+/*
+ * The same, but while another driver is being unbound and waits for user space it
+ * waits too: -EIOCBQUEUED, and @done(data, what write(2) returns) follows.
+ * driver_bind_store() says -EBUSY then.
+ */
+int driver_bind_store_async(struct device_driver *drv, const char *buf, size_t len,
+			    void (*done)(void *data, int ret), void *data);
 /* -EIOCBQUEUED: @done(data) is called when the unbind is complete. */
 int driver_unbind_store(struct device_driver *drv, const char *buf, size_t len,
 			void (*done)(void *data), void *data);

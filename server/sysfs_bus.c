@@ -7,9 +7,14 @@
 
 #include "server/sysfs_priv.h"
 
+static void bind_done(void *call, int ret)
+{
+	call_complete(call, ret);
+}
+
 static ssize_t bind_store(struct sysfs_attr *a, struct call *call, const char *buf, size_t len)
 {
-	return driver_bind_store(a->obj, buf, len);
+	return driver_bind_store_async(a->obj, buf, len, bind_done, call);
 }
 
 static ssize_t unbind_store(struct sysfs_attr *a, struct call *call, const char *buf,

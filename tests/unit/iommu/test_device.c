@@ -249,6 +249,66 @@ static void count_done(void *data)
 	nr_done++;
 }
 
+static int bind_result;
+static void note_bind(void *data, int ret)
+{
+	bind_result = ret;
+}
+
+/* In the kernel the writer sleeps for the device's lock. */
+static void bind_waits_for_unbind(void **state)
+{
+	struct mock_dev *a;
+
+	begin();
+	assert_int_equal(mock_register_drivers(&mm), 0);
+	a = add("a", true);
+	a->held = true;
+	assert_int_equal(driver_unbind_store(&mm.native, "a", 1, count_done, NULL),
+			 -EIOCBQUEUED);
+	assert_int_equal(driver_bind_store_async(&mm.generic, "a", 1, note_bind, NULL),
+			 -ENODEV);
+	assert_int_equal(store(driver_override_store, &a->dev, "generic"), 7);
+	fault_inject_arm(1);
+	assert_int_equal(driver_bind_store_async(&mm.generic, "a", 1, note_bind, NULL),
+			 -ENOMEM);
+	fault_inject_disarm();
+	bind_result = 1234;
+	assert_int_equal(driver_bind_store_async(&mm.generic, "a\n", 2, note_bind, NULL),
+			 -EIOCBQUEUED);
+	a->held = false;
+	assert_int_equal(bind_result, 1234);
+	device_release_driver_continue(&a->dev);
+	assert_int_equal(bind_result, 2);
+	assert_ptr_equal(a->dev.driver, &mm.generic);
+
+	/* the driver that was asked for is gone when the time comes */
+	a->held = true;
+	assert_int_equal(store(driver_override_store, &a->dev, "native"), 6);
+	assert_int_equal(driver_unbind_store(&mm.generic, "a", 1, count_done, NULL),
+			 -EIOCBQUEUED);
+	assert_int_equal(driver_bind_store_async(&mm.native, "a", 1, note_bind, NULL),
+			 -EIOCBQUEUED);
+	driver_unregister(&mm.native);
+	mm.native.bus = NULL;
+	a->held = false;
+	device_release_driver_continue(&a->dev);
+	assert_int_equal(bind_result, -ENODEV);
+	assert_null(a->dev.driver);
+
+	/* or the device */
+	assert_int_equal(store(driver_override_store, &a->dev, "generic"), 7);
+	assert_int_equal(store(driver_bind_store, &mm.generic, "a"), 1);
+	a->held = true;
+	device_del_async(&a->dev, NULL, NULL);
+	assert_int_equal(driver_bind_store_async(&mm.generic, "a", 1, note_bind, NULL),
+			 -EIOCBQUEUED);
+	device_release_driver_continue(&a->dev);
+	assert_int_equal(bind_result, -ENODEV);
+	put_device(&a->dev);
+	end();
+}
+
 /* FACTS 43, 44 */
 static void unbind_waits_for_user(void **state)
 {
@@ -505,6 +565,7 @@ int main(void)
 		cmocka_unit_test(deferred_probe_runs_after_next_bind),
 		cmocka_unit_test(events_in_kernel_order),
 		cmocka_unit_test(unbind_waits_for_user),
+		cmocka_unit_test(bind_waits_for_unbind),
 		cmocka_unit_test(removal_waits_for_user_below),
 		cmocka_unit_test(removal_of_parent_joins_removal_of_child),
 		cmocka_unit_test(device_outlives_its_removal),
