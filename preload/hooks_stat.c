@@ -56,7 +56,7 @@ static void fix_fd(int fd, struct stat *st)
 		dress(st, f.mode, f.rdev_major, f.rdev_minor);
 }
 
-HOOK int stat(const char *path, struct stat *st)
+int hook_stat(const char *path, struct stat *st)
 {
 	int ret = NEXT(stat)(REDIRECT(AT_FDCWD, path), st);
 
@@ -65,7 +65,7 @@ HOOK int stat(const char *path, struct stat *st)
 	return ret;
 }
 
-HOOK int lstat(const char *path, struct stat *st)
+int hook_lstat(const char *path, struct stat *st)
 {
 	int ret = NEXT(lstat)(REDIRECT(AT_FDCWD, path), st);
 
@@ -74,8 +74,15 @@ HOOK int lstat(const char *path, struct stat *st)
 	return ret;
 }
 
-extern __typeof__(stat) hook_stat __attribute__((alias("stat"), visibility("hidden")));
-extern __typeof__(lstat) hook_lstat __attribute__((alias("lstat"), visibility("hidden")));
+HOOK int stat(const char *path, struct stat *st)
+{
+	return hook_stat(path, st);
+}
+
+HOOK int lstat(const char *path, struct stat *st)
+{
+	return hook_lstat(path, st);
+}
 
 HOOK int fstat(int fd, struct stat *st)
 {
