@@ -150,7 +150,8 @@ void backing_find(struct hw *hw, phys_addr_t phys, u64 len, struct backing *out)
 	const struct hw_header *hdr = hw->hdr;
 	u64 off;
 
-	*out = (struct backing){ .len = 1 };
+	out->kind = BACKED_NOT;
+	out->writable = false;
 	if ((off = phys - hdr->small_base) >> hdr->small_shift < hdr->nr_small) {
 		window_find(hw, hdr->nr_extents + (off >> hdr->small_shift),
 			    off & ((1ULL << hdr->small_shift) - 1), out);
@@ -194,9 +195,9 @@ int backing_copy(struct hw *hw, const struct backing *b, void *buf, u64 len, boo
 	*moved = false;
 	if (b->kind == BACKED_RAM) {
 		if (write)
-			memcpy(b->host, buf, len);
+			dma_memmove(b->host, buf, len);
 		else
-			memcpy(buf, b->host, len);
+			dma_memmove(buf, b->host, len);
 		return 0;
 	}
 	if (b->mm == hw->self_mm && hw->copy) {

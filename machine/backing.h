@@ -7,6 +7,8 @@
 #ifndef MOAT_MACHINE_BACKING_H
 #define MOAT_MACHINE_BACKING_H
 
+#include <string.h>
+
 #include "machine/hw.h"
 
 enum backing_kind {
@@ -27,7 +29,7 @@ struct backing {
 	u8 *host;
 	u64 vaddr; /* or the offset */
 	u64 len;   /* bytes that lie contiguously from there */
-	/* BACKED_PROGRAM and what came of an extent: where it was read, and when. */
+	/* BACKED_PROGRAM: the slot where it was found, and when. */
 	const struct hw_extent *extent;
 	u32 seq;
 };
@@ -50,6 +52,29 @@ int backing_copy(struct hw *hw, const struct backing *b, void *buf, u64 len, boo
  */
 int endpoint_peer_access(struct hw *hw, u32 from, const struct backing *b, void *buf, u64 len,
 			 bool write);
+
+/*
+ * A device's access to RAM. Several may touch the same bytes, and software too; that is
+ * theirs to order, as on real hardware, so the thread sanitizer is not shown it.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define DMA_UNSEEN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DMA_UNSEEN 1
+#endif
+#endif
+#if defined(DMA_UNSEEN) && defined(__x86_64__)
+static inline void dma_memmove(void *to, const void *from, u64 n)
+{
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n)::"memory");
+}
+#else
+static inline void dma_memmove(void *to, const void *from, u64 n)
+{
+	memmove(to, from, n);
+}
+#endif
 
 /* A message to @addr in the MSI window, through remapping. Return: 0, -EFAULT. */
 int irq_message(struct hw *hw, u32 fn, u64 addr, u32 data);

@@ -175,7 +175,7 @@ static u64 move_chunk(struct access *a, iova_t iova, u8 *buf, u64 len)
 {
 	bool write = a->req.access == DMA_WRITE, moved;
 	struct translator *x = translator_enter(a->hw);
-	struct backing b = { 0 };
+	struct backing b;
 	u64 n = len;
 	int ret;
 
@@ -278,7 +278,7 @@ static u64 copy_chunk(struct access *dst, struct access *src, iova_t to, iova_t 
 {
 	struct hw *hw = dst->hw;
 	struct translator *x = translator_enter(hw);
-	struct backing db = { 0 }, sb = { 0 };
+	struct backing db, sb;
 	void *dp, *sp;
 	u64 n = len;
 	int ret = 0;
@@ -304,7 +304,7 @@ static u64 copy_chunk(struct access *dst, struct access *src, iova_t to, iova_t 
 	if (hw->copy)
 		ret = hw->copy(dp, sp, n);
 	else
-		memmove(dp, sp, n); /* a device may be told to copy onto itself */
+		dma_memmove(dp, sp, n); /* may overlap: a device is told anything */
 	translator_leave(x);
 	return ret ? 0 : n;
 out:

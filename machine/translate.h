@@ -85,11 +85,11 @@ static inline struct translator *translator_enter(struct hw *hw)
 	}
 	if (unlikely(x->depth++))
 		return x;
-	atomic_store_explicit(&x->slot->active, x->count, memory_order_relaxed);
 	if (unlikely(x->fence))
-		atomic_thread_fence(memory_order_seq_cst);
+		atomic_exchange(&x->slot->active, x->count); /* a full barrier */
 	else
-		atomic_signal_fence(memory_order_seq_cst);
+		atomic_store_explicit(&x->slot->active, x->count, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
 	return x;
 }
 

@@ -18,8 +18,10 @@ static void on_fault(struct hw *hw, const struct dma_fault *fault)
 {
 	struct fx *fx = hw->host;
 
-	__atomic_fetch_add(&fx->faults, 1, __ATOMIC_RELAXED);
+	mutex_lock(&fx->lock);
+	fx->faults++;
 	fx->last = *fault;
+	mutex_unlock(&fx->lock);
 }
 
 static void on_unit_event(struct hw *hw, u32 unit)
@@ -40,6 +42,7 @@ void fx_init(struct fx *fx, const struct vtd_unit_config *config)
 	struct vtd_unit_config plain = { 0 };
 
 	memset(fx, 0, sizeof(*fx));
+	mutex_init(&fx->lock);
 	if (config)
 		plain = *config;
 	plain.regs = FX_REGS;

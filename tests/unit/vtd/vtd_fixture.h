@@ -29,6 +29,7 @@ struct fx {
 	u64 status; /* where waits write */
 	unsigned events, faults, irqs;
 	u32 last_irq;
+	struct mutex lock; /* faults, last */
 	struct dma_fault last;
 };
 
