@@ -107,8 +107,29 @@ static const struct mm_ops double_mm_ops = {
 
 /* ---- calls ----------------------------------------------------------------------------- */
 
+/* @n 0: a descriptor. */
+static bool not_here_yet(u64 at, u64 n)
+{
+	if (!dbl.restart)
+		return false;
+	for (unsigned i = 0; i < dbl.nr_come; i++) {
+		u64 from = dbl.come[i].at, len = dbl.come[i].n;
+
+		if (n ? len && at >= from && at - from <= len && n <= len - (at - from) :
+			!len && at == from)
+			return false;
+	}
+	if (dbl.nr_come == ARRAY_SIZE(dbl.come))
+		return false;
+	dbl.come[dbl.nr_come].at = at;
+	dbl.come[dbl.nr_come++].n = n;
+	return true;
+}
+
 static int op_copy_from(struct call *call, void *to, u64 from, size_t n)
 {
+	if (not_here_yet(from, n))
+		return -ERESTARTNOINTR;
 	return peek(to, from, n);
 }
 
@@ -119,9 +140,13 @@ static int op_copy_to(struct call *call, u64 to, const void *from, size_t n)
 
 static int op_writable(struct call *call, u64 to, size_t n)
 {
-	char *tmp = malloc(n);
-	int ret = peek(tmp, to, n);
+	char *tmp;
+	int ret;
 
+	if (not_here_yet(to, n))
+		return -ERESTARTNOINTR;
+	tmp = malloc(n);
+	ret = peek(tmp, to, n);
 	if (!ret)
 		ret = poke(to, tmp, n);
 	free(tmp);
@@ -137,6 +162,8 @@ static struct file *op_fget(struct call *call, int fd)
 {
 	struct file *file = double_file(fd);
 
+	if (not_here_yet((u64)fd, 0))
+		return ERR_PTR(-ERESTARTNOINTR);
 	if (file)
 		return get_file(file);
 	return ERR_PTR(fcntl(fd, F_GETFD) < 0 ? -EBADF : -ENOTTY);
@@ -144,8 +171,11 @@ static struct file *op_fget(struct call *call, int fd)
 
 static int op_dup_fd(struct call *call, int fd)
 {
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int copy;
 
+	if (not_here_yet((u64)fd, 0))
+		return -ERESTARTNOINTR;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return copy < 0 ? -EBADF : copy;
 }
 
@@ -233,6 +263,17 @@ static struct call new_call(void)
 	};
 }
 
+/* For a call: run it again while something has not come yet. */
+#define restarting(run)                                                                  \
+	({                                                                               \
+		__typeof__(run) _ret;                                                    \
+		dbl.nr_come = 0;                                                         \
+		do {                                                                     \
+			_ret = (run);                                                    \
+		} while (_ret == -ERESTARTNOINTR);                                       \
+		_ret;                                                                    \
+	})
+
 int double_open(const char *path, int flags)
 {
 	struct call call = new_call();
@@ -252,7 +293,8 @@ long double_ioctl(int fd, unsigned cmd, u64 arg)
 {
 	struct call call = new_call();
 	struct file *file = get_file(files[fd]);
-	long ret = file->ops->ioctl ? file->ops->ioctl(file, &call, cmd, arg) : -ENOTTY;
+	long ret = file->ops->ioctl ? restarting(file->ops->ioctl(file, &call, cmd, arg)) :
+				      -ENOTTY;
 
 	fput(file);
 	double_pump();
@@ -264,7 +306,8 @@ ssize_t double_pread(int fd, void *buf, size_t len, u64 pos)
 	struct call call = new_call();
 	struct file *file = files[fd];
 	ssize_t ret = file->ops->read ?
-			      file->ops->read(file, &call, (uintptr_t)buf, len, pos) : -EINVAL;
+			      restarting(file->ops->read(file, &call, (uintptr_t)buf, len, pos)) :
+			      -EINVAL;
 
 	double_pump();
 	return ret;
@@ -275,7 +318,9 @@ ssize_t double_pwrite(int fd, const void *buf, size_t len, u64 pos)
 	struct call call = new_call();
 	struct file *file = files[fd];
 	ssize_t ret = file->ops->write ?
-			      file->ops->write(file, &call, (uintptr_t)buf, len, pos) : -EINVAL;
+			      restarting(file->ops->write(file, &call, (uintptr_t)buf, len,
+							  pos)) :
+			      -EINVAL;
 
 	double_pump();
 	return ret;

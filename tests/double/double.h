@@ -21,6 +21,15 @@ struct doubled {
 	struct mm *mm;
 	bool privileged; /* what call_capable() says */
 	u64 memlock;	 /* bytes; ~0: the process's own limit */
+	/*
+	 * Nothing comes with a request: what a handler asks for is refused with
+	 * -ERESTARTNOINTR the first time, and the handler is run again from its start.
+	 */
+	bool restart;
+	struct {
+		u64 at, n;
+	} come[1024]; /* what the call under way has asked for: memory, or descriptor */
+	unsigned nr_come;
 };
 
 extern struct doubled dbl;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* uapi-replay in one process with its machine: replay-double MACHINE SCRIPT. */
+/*
+ * uapi-replay in one process with its machine: replay-double MACHINE SCRIPT. With
+ * DOUBLE_RESTART in the environment every access to the program comes late once.
+ */
 #define SHIM_ITSELF
 #include "tests/double/replay_shim.h"
 
@@ -141,6 +144,7 @@ int main(int argc, char **argv)
 		return 2;
 	snprintf(sys, sizeof(sys), "%s/sys", dir);
 	setenv("UAPI_SYSFS", sys, 1);
+	dbl.restart = getenv("DOUBLE_RESTART") != NULL;
 	ret = replay_main(2, replay_argv);
 	fflush(stdout);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
