@@ -147,6 +147,20 @@ void iommu_deinit_device(struct device *dev)
 	dev_iommu_free(dev);
 }
 
+/*
+ * A device that is being deleted: iommu_release_device() has run for it, or will once the
+ * probe lock is free, and then for the last time.
+ */
+static bool is_leaving(struct device *dev)
+{
+	bool dead;
+
+	mutex_lock(&dev->machine->lock);
+	dead = dev->dead;
+	mutex_unlock(&dev->machine->lock);
+	return dead;
+}
+
 /* @group_list: where a new group goes whose default domain is made later; NULL: now. */
 static int probe_device_locked(struct device *dev, struct list_head *group_list)
 {
@@ -157,6 +171,8 @@ static int probe_device_locked(struct device *dev, struct list_head *group_list)
 	lockdep_assert_held(&dev->machine->iommu->probe_lock);
 	if (dev_group(dev))
 		return 0;
+	if (is_leaving(dev))
+		return -ENODEV;
 	ret = iommu_init_device(dev);
 	if (ret)
 		return ret;

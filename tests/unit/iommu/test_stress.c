@@ -138,17 +138,7 @@ static void *binder(void *arg)
 	return NULL;
 }
 
-/* The user that closes what it holds. */
-static int let_go(struct device *dev, void *data)
-{
-	struct mock_dev *md = to_mock_dev(dev);
-
-	if (__atomic_exchange_n(&md->held, false, __ATOMIC_ACQ_REL))
-		device_release_driver_continue(dev);
-	return 0;
-}
-
-/* A removed device is on no bus any more, but its user still holds it. */
+/* Those whose users are asked to close them. */
 struct holder {
 	struct device_notifier nb;
 	struct mutex lock;
@@ -189,7 +179,6 @@ static void *closer(void *arg)
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
 		while (let_one_go())
 			;
-		bus_for_each_dev(mm.bus, let_go, NULL);
 		sched_yield();
 	}
 	return NULL;
@@ -280,10 +269,23 @@ static void *looker(void *arg)
 	return NULL;
 }
 
+/* A second IOMMU comes and goes, with the devices behind it in place. */
+static struct mock_iommu second;
+static void *registrar(void *arg)
+{
+	for (unsigned n = 0; n < steps / 20; n++) {
+		assert_int_equal(mock_iommu_register(&mm, &second, MOCK_PLAIN), 0);
+		sched_yield();
+		iommu_device_unregister(&second.iommu);
+	}
+	return NULL;
+}
+
 static void everything_at_once(void **state)
 {
+	struct mock_dev *behind_second[3];
 	static void *(*const body[])(void *) = {plugger, plugger, binder, binder,
-						user,	 user,	  looker};
+						user,	 user,	  looker, registrar};
 	pthread_t threads[ARRAY_SIZE(body)], closing;
 	s64 live = alloc_live_count();
 	unsigned i;
@@ -305,6 +307,13 @@ static void everything_at_once(void **state)
 		anchors[i]->group_key = (int)i;
 		assert_int_equal(device_add(&anchors[i]->dev), 0);
 	}
+	for (i = 0; i < ARRAY_SIZE(behind_second); i++) {
+		behind_second[i] =
+			mock_dev_alloc(&mm, (const char *[]){"s0", "s1", "s2"}[i]);
+		behind_second[i]->behind = &second;
+		behind_second[i]->group_key = 100 + (int)i / 2;
+		assert_int_equal(device_add(&behind_second[i]->dev), 0);
+	}
 	for (i = 0; i < ARRAY_SIZE(body); i++)
 		pthread_create(&threads[i], NULL, body[i], (void *)(uintptr_t)(i % 2));
 	pthread_create(&closing, NULL, closer, NULL);
@@ -320,6 +329,9 @@ static void everything_at_once(void **state)
 				 iommu_get_domain_for_dev(&anchors[i]->dev));
 		mock_dev_remove(anchors[i]);
 	}
+	for (i = 0; i < ARRAY_SIZE(behind_second); i++)
+		mock_dev_remove(behind_second[i]);
+	assert_int_equal(second.nr_domains, 0);
 	device_unregister_notifier(mm.m, &holder.nb);
 	iommu_device_unregister(&mock.iommu);
 	mock_machine_destroy(&mm);
