@@ -51,6 +51,7 @@ struct access {
 	struct hw *hw;
 	u32 fn;
 	const struct unit_ops *ops; /* NULL: no unit in front */
+	bool stuck;		    /* there is one, but nobody here can run it */
 	struct hw_unit *unit;
 	struct dma_request req;
 	u64 len;
@@ -66,8 +67,8 @@ static void access_init(struct access *a, struct hw *hw, u32 fn, u8 access, u64 
 	a->hw = hw;
 	a->fn = fn;
 	a->ops = f->unit < 0 ? NULL : unit_ops_of(hw, f->unit);
-	if (a->ops && !a->ops->translate)
-		a->ops = NULL;
+	a->stuck = !a->ops && f->unit >= 0 && f->unit < HW_MAX_UNITS &&
+		   hw->units[f->unit].kind != UNIT_NONE;
 	a->unit = a->ops ? &hw->units[f->unit] : NULL;
 	a->req.sid = f->requester_id;
 	a->req.access = access;
@@ -149,6 +150,10 @@ static bool locate(struct access *a, struct translator *x, iova_t iova, u64 *len
 			return false;
 		}
 		*len = min(*len, t.len);
+	} else if (unlikely(a->stuck)) {
+		*len = min(*len, page_left);
+		refuse_as(a, iova, FAULT_TABLE);
+		return false;
 	} else {
 		t.phys = iova;
 	}
@@ -389,6 +394,8 @@ int irq_message(struct hw *hw, u32 fn, u64 addr, u32 data)
 	int ret = 0;
 
 	access_init(&a, hw, fn, DMA_WRITE, 4);
+	if (a.stuck)
+		return -EFAULT;
 	if (a.ops && a.ops->remap_irq) {
 		fault_init(&a, addr, &fault);
 		fault.class = FAULT_IRQ;

@@ -216,6 +216,7 @@ struct translator *translator_get_slow(struct hw *hw)
 	if (exit_key_made)
 		pthread_setspecific(exit_key, x);
 found:
+	x->home = &translator_self;
 	translator_self = x;
 	return x;
 }

@@ -53,6 +53,7 @@ struct translator {
 	struct hw *hw;	   /* NULL: of no machine, or wiped in a forked child */
 	u64 count;	   /* the next value of slot->active */
 	_Atomic u32 tid;   /* its thread; 0: free for any */
+	const void *home;  /* that thread's translator_self */
 	u32 depth;	   /* nested enters */
 	bool fence;	   /* membarrier is not to be had */
 	struct tlb_context contexts[TLB_CONTEXTS];
@@ -76,7 +77,7 @@ static inline struct translator *translator_enter(struct hw *hw)
 {
 	struct translator *x = translator_self;
 
-	if (unlikely(!x || x->hw != hw ||
+	if (unlikely(!x || x->hw != hw || x->home != &translator_self ||
 		     atomic_load_explicit(&x->slot->tid, memory_order_relaxed) !=
 			     atomic_load_explicit(&x->tid, memory_order_relaxed))) {
 		x = translator_get_slow(hw);

@@ -74,7 +74,7 @@ struct unit_ops {
 	u64 (*mmio_read)(struct hw *hw, struct hw_unit *unit, u64 off, unsigned size);
 	void (*mmio_write)(struct hw *hw, struct hw_unit *unit, u64 off, u64 val, unsigned size);
 	/*
-	 * Called with the translator entered. Return: 0, or -EFAULT with @fault's
+	 * Never NULL. Called with the translator entered. Return: 0, or -EFAULT with @fault's
 	 * class and reason filled in and the unit's fault registers updated.
 	 */
 	int (*translate)(struct hw *hw, struct hw_unit *unit, struct translator *x,
