@@ -35,12 +35,12 @@ static const struct {
 	  "list: the built-in machines. show: the devices of a machine and their groups.\n"
 	  "check: read machine files; each defect is a line FILE:LINE: WHAT, and the exit\n"
 	  "status is 1 if there is one.\n" },
-#ifdef MOAT_HAVE_GROUPS
 	{ "groups",
-	  "usage: moat groups --lspci FILE [--format text|tsv]\n"
+	  "usage: moat groups --lspci FILE [--format text|tsv] [--exclude DEVICE,...]\n"
 	  "\n"
-	  "Say which IOMMU groups Linux forms on a machine, from `lspci -n -xxxx -D'.\n" },
-#endif
+	  "Say which IOMMU groups Linux forms on the machine that FILE describes (`-': standard\n"
+	  "input), what `lspci -n -xxxx -D' printed there, and why. --exclude names devices\n"
+	  "that no IOMMU translates for.\n" },
 	{ "help",
 	  "usage: moat help [COMMAND]\n" },
 };
@@ -61,9 +61,7 @@ bool help_print(const char *command)
 	      "\n"
 	      "  run       run a VFIO or iommufd program on a machine that is not there\n"
 	      "  machine   list, show and check machines\n"
-#ifdef MOAT_HAVE_GROUPS
 	      "  groups    say which IOMMU groups a machine has\n"
-#endif
 	      "  help      say more about a command\n"
 	      "\n"
 	      "  --version, --help\n",

@@ -11,9 +11,7 @@ static const struct {
 } commands[] = {
 	{ "run", cmd_run },
 	{ "machine", cmd_machine },
-#ifdef MOAT_HAVE_GROUPS
 	{ "groups", cmd_groups },
-#endif
 	{ "help", cmd_help },
 };
 
