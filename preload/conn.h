@@ -54,6 +54,8 @@ long control_call(struct proc *p, struct wire_request *req, const void *payload,
  */
 void control_note(struct proc *p, struct wire_request *req, const void *payload, size_t len,
 		  const u64 *frames, unsigned nr_frames, bool may_drop);
+/* Returns when the server has seen all that this process has done before. */
+void control_sync(struct proc *p);
 /* Send what could not be sent at once; blocks. Return: false: nothing was waiting. */
 bool control_flush(struct proc *p);
 

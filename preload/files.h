@@ -20,12 +20,20 @@ struct pfile {
 	s32 function; /* of a device file, once an mmap has told; -1 */
 };
 
-enum fd_hint { FD_UNKNOWN = 0, FD_OURS, FD_OTHER };
+/* FD_HEARD: an eventfd that the server listens to. */
+enum fd_hint { FD_UNKNOWN = 0, FD_OURS, FD_OTHER, FD_HEARD };
 extern u8 fd_hints[FD_MAX];
 
 static inline enum fd_hint fd_hint(int fd)
 {
 	return (unsigned)fd < FD_MAX ? fd_hints[fd] : FD_OTHER;
+}
+
+/* The kernel would act within a write to this eventfd; so the write waits for the server. */
+static inline void fd_heard(int fd)
+{
+	if ((unsigned)fd < FD_MAX)
+		fd_hints[fd] = FD_HEARD;
 }
 
 /* @fd is about to be closed or replaced. */
@@ -44,7 +52,7 @@ bool file_get(int fd, struct pfile *out);
  */
 static inline bool file_get_hinted(int fd, struct pfile *out)
 {
-	if (likely(!proc_socket || fd_hint(fd) == FD_OTHER))
+	if (likely(!proc_socket || fd_hint(fd) >= FD_OTHER))
 		return false;
 	return file_get(fd, out);
 }
@@ -56,7 +64,7 @@ void file_set_function(u64 cookie, u32 function);
 static inline void fd_hint_copy(int from, int to)
 {
 	if ((unsigned)to < FD_MAX)
-		fd_hints[to] = fd_hint(from) == FD_OURS ? FD_OURS : FD_UNKNOWN;
+		fd_hints[to] = fd_hint(from) == FD_OTHER ? FD_UNKNOWN : fd_hint(from);
 }
 
 #endif

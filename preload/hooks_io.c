@@ -9,11 +9,13 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "preload/guard.h"
 #include "preload/hooks.h"
 #include "preload/host.h"
 #include "preload/signals.h"
@@ -26,6 +28,7 @@ enum {
 	NR_MAP_DMA = 113,
 	NR_UNMAP_DMA = 114,
 	NR_SET_IRQS = 110,
+	NR_IOEVENTFD = 116,
 	NR_IOAS_COPY = 0x83,
 	NR_IOAS_MAP = 0x85,
 	NR_IOAS_UNMAP = 0x86,
@@ -59,6 +62,13 @@ static long machine_ioctl(const struct pfile *f, int fd, unsigned long cmd, u64 
 	ret = conn_call(p, fd, f->cookie, &req, arg, WIRE_PREFETCH, maps_memory(cmd), &ans);
 	if (ret >= 0 && IOCTL_NR(cmd) == NR_SET_IRQS)
 		irq_note_set(f, arg);
+	if (ret >= 0 && IOCTL_NR(cmd) == NR_IOEVENTFD) {
+		s32 efd;
+
+		/* struct vfio_device_ioeventfd: argsz, flags, offset, data, fd */
+		if (guarded_read(&efd, arg + 24, sizeof(efd)) == sizeof(efd) && efd >= 0)
+			fd_heard(efd);
+	}
 	if (ret >= 0 && ans.has_new && ans.fd >= 0 && ans.new_fd.flags & WIRE_FD_FILE)
 		file_add(ans.fd, &ans.new_fd, O_RDWR);
 	return ret;
@@ -121,13 +131,36 @@ HOOK ssize_t read(int fd, void *buf, size_t len)
 	return NEXT(read)(fd, buf, len);
 }
 
+static void heard(int fd)
+{
+	struct proc *p = proc_get();
+	int keep = errno;
+
+	if (p)
+		control_sync(p);
+	errno = keep;
+}
+
 HOOK ssize_t write(int fd, const void *buf, size_t len)
 {
 	struct pfile f;
+	ssize_t ret;
 
 	if (unlikely(fd_hint(fd) != FD_OTHER) && file_get_hinted(fd, &f))
 		return libc_ret(file_write(&f, fd, buf, len, ~0ULL));
-	return NEXT(write)(fd, buf, len);
+	ret = NEXT(write)(fd, buf, len);
+	if (unlikely(fd_hint(fd) == FD_HEARD))
+		heard(fd);
+	return ret;
+}
+
+HOOK int eventfd_write(int fd, eventfd_t value)
+{
+	int ret = NEXT(eventfd_write)(fd, value);
+
+	if (unlikely(fd_hint(fd) == FD_HEARD))
+		heard(fd);
+	return ret;
 }
 
 /* What only a socket (of all files that can be read) refuses so. */

@@ -253,3 +253,13 @@ HOOK int fallocate(int fd, int mode, off_t off, off_t len)
 	return NEXT(fallocate)(fd, mode, off, len);
 }
 HOOK_ALIAS(fallocate64, fallocate);
+
+/* ---- the end, without destructors ---- */
+
+HOOK void _exit(int status)
+{
+	vma_leave();
+	for (;;)
+		sc1(SYS_exit_group, status);
+}
+HOOK_ALIAS(_Exit, _exit);

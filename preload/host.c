@@ -16,6 +16,7 @@
 #include "machine/unit.h"
 #include "preload/frames.h"
 #include "preload/guard.h"
+#include "preload/vma.h"
 
 /* ---- memory of programs ---- */
 
@@ -259,6 +260,7 @@ struct irq_set {
 #define IRQ_SET_DATA_NONE      BIT(0)
 #define IRQ_SET_DATA_EVENTFD   BIT(2)
 #define IRQ_SET_ACTION_TRIGGER BIT(5)
+#define IRQ_SET_ACTION_UNMASK  BIT(4)
 #define IRQ_INTX	       0
 #define IRQ_MSI		       1
 #define IRQ_MSIX	       2
@@ -269,8 +271,15 @@ void irq_note_set(const struct pfile *f, u64 arg)
 	struct irq_set set;
 	kset_t mask;
 
-	if (guarded_read(&set, arg, sizeof(set)) != sizeof(set) ||
-	    !(set.flags & IRQ_SET_ACTION_TRIGGER) ||
+	if (guarded_read(&set, arg, sizeof(set)) != sizeof(set))
+		return;
+	if (set.flags & IRQ_SET_ACTION_UNMASK && set.flags & IRQ_SET_DATA_EVENTFD && set.count) {
+		s32 fd;
+
+		if (guarded_read(&fd, arg + sizeof(set), sizeof(fd)) == sizeof(fd))
+			fd_heard(fd);
+	}
+	if (!(set.flags & IRQ_SET_ACTION_TRIGGER) ||
 	    (set.index != IRQ_MSI && set.index != IRQ_MSIX))
 		return;
 	mask = sys_block_signals();
@@ -293,13 +302,21 @@ void irq_note_set(const struct pfile *f, u64 arg)
 	sys_restore_signals(mask);
 }
 
+/*
+ * This thread has told the server of an interrupt: before the program goes on, the
+ * server shall have passed it on, as the processor would have taken it.
+ */
+static __thread bool note_sent __attribute__((tls_model("initial-exec")));
+
 static void note(u32 op, u64 a, u64 b)
 {
 	struct wire_request req = { .op = op, .a = a, .b = b };
 	struct proc *p = proc_get();
 
-	if (p)
-		control_note(p, &req, NULL, 0, NULL, 0, false);
+	if (!p)
+		return;
+	note_sent = true;
+	control_note(p, &req, NULL, 0, NULL, 0, false);
 }
 
 static void host_irq(struct hw *hw, u32 irq)
@@ -425,6 +442,11 @@ void host_after_access(void)
 	pthread_t thread;
 	kset_t mask;
 
+	if (unlikely(note_sent) && p) {
+		note_sent = false;
+		control_flush(p);
+		control_sync(p);
+	}
 	if (likely(!p || atomic_load_explicit(&p->engine, memory_order_relaxed) != ENGINE_WANTED))
 		return;
 	if (!atomic_compare_exchange_strong(&p->engine, &wanted, ENGINE_RUNS))
@@ -451,10 +473,18 @@ const struct hw_host_ops host_ops = {
 
 static void child_after_fork(void)
 {
+	if (proc_used())
+		vma_shared_with_others();
 	proc_forked();
+}
+
+static void parent_after_fork(void)
+{
+	if (proc_used())
+		vma_shared_with_others();
 }
 
 void host_atfork(void)
 {
-	pthread_atfork(NULL, NULL, child_after_fork);
+	pthread_atfork(NULL, parent_after_fork, child_after_fork);
 }

@@ -163,6 +163,7 @@ static int setup(struct proc *p)
 
 	proc_forked();
 	trap_install();
+	p->pid = self_pid();
 	p->control = connect_server();
 	if (p->control < 0)
 		return p->control;

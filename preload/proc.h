@@ -22,6 +22,7 @@ struct proc {
 	_Atomic u32 state; /* enum proc_state */
 	int control;	   /* the control connection, -1: none */
 	u32 mm;		   /* this process's index */
+	u32 pid;
 	u32 control_seq;
 	struct plock setup_lock;
 	struct plock control_lock; /* requests on the control connection */

@@ -328,6 +328,50 @@ void vma_file_cut(int fd, u64 start, u64 end)
 		for_each_pinned(p, c.range[i].addr, c.range[i].len, copy_piece, NULL);
 }
 
+/* ---- the end of the process ---- */
+
+/* What is copied at most: the files may be gone with this process all the same. */
+#define LEAVE_MAX (256ULL << 20)
+
+static bool shared_with_others;
+
+void vma_shared_with_others(void)
+{
+	shared_with_others = true;
+}
+
+static void add_piece(struct proc *p, u64 addr, u64 len, void *arg)
+{
+	*(u64 *)arg += len;
+}
+
+static void leave_piece(struct proc *p, u64 addr, u64 len, void *arg)
+{
+	struct conn_answer ans;
+
+	vma_note(p, addr, len, WIRE_VMA_REMAPPED, 0, &ans);
+}
+
+void vma_leave(void)
+{
+	struct proc *p = proc_page;
+	u64 total = 0;
+
+	if (!shared_with_others || !vma_pinned(0, ~0ULL))
+		return;
+	/* A child of vfork ends in its parent's memory. */
+	if ((u32)sc0(SYS_getpid) != p->pid)
+		return;
+	for_each_pinned(p, 0, 1ULL << 47, add_piece, &total);
+	if (total && total <= LEAVE_MAX)
+		for_each_pinned(p, 0, 1ULL << 47, leave_piece, NULL);
+}
+
+__attribute__((destructor)) static void vma_exit(void)
+{
+	vma_leave();
+}
+
 void vma_tame_malloc(void)
 {
 	static bool done;

@@ -25,6 +25,13 @@ void vma_file_cut(int fd, u64 start, u64 end);
 /* Is the range a private mapping or anonymous memory (so that dropping pages loses them)? */
 bool vma_private(u64 addr);
 
+/*
+ * This process has been forked, or has forked: others may hold its files when it ends.
+ * vma_leave(): it ends now, so what is still pinned of it is copied.
+ */
+void vma_shared_with_others(void);
+void vma_leave(void);
+
 /* libc gives memory back behind our back: once, when a device is first opened. */
 void vma_tame_malloc(void);
 
