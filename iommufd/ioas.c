@@ -145,6 +145,17 @@ static unsigned int conv_iopt_flags(u32 map_flags)
 	return map_flags & IOMMU_IOAS_MAP_FIXED_IOVA ? 0 : IOPT_ALLOC_IOVA;
 }
 
+/* What MAP and MAP_FILE check alike before they look at the memory. */
+static struct iommufd_ioas *map_prepare(struct iommufd_ucmd *ucmd, u32 flags, u64 iova, u64 length,
+					u32 ioas_id)
+{
+	if (iova == ~0ULL || length == ~0ULL)
+		return ERR_PTR(-EOVERFLOW);
+	if (!(flags & MAP_ACCESS))
+		return ERR_PTR(-EINVAL);
+	return iommufd_get_ioas(ucmd->ictx, ioas_id);
+}
+
 int iommufd_ioas_map(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_ioas_map *cmd = ucmd->cmd;
@@ -154,20 +165,14 @@ int iommufd_ioas_map(struct iommufd_ucmd *ucmd)
 
 	if ((cmd->flags & ~MAP_FLAGS) || cmd->__reserved)
 		return -EOPNOTSUPP;
-	if (cmd->iova == ~0ULL || cmd->length == ~0ULL)
-		return -EOVERFLOW;
-	if (!(cmd->flags & MAP_ACCESS))
-		return -EINVAL;
-	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
+	ioas = map_prepare(ucmd, cmd->flags, cmd->iova, cmd->length, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return (int)PTR_ERR(ioas);
 	rc = iopt_map_user_pages(ucmd->ictx, &ioas->iopt, ucmd->call, &iova, cmd->user_va,
 				 cmd->length, conv_iommu_prot(cmd->flags),
 				 conv_iopt_flags(cmd->flags));
-	if (rc)
-		return rc;
 	cmd->iova = iova;
-	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+	return rc ? rc : iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }
 
 int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd)
@@ -179,20 +184,14 @@ int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd)
 
 	if (cmd->flags & ~MAP_FLAGS)
 		return -EOPNOTSUPP;
-	if (cmd->iova == ~0ULL || cmd->length == ~0ULL)
-		return -EOVERFLOW;
-	if (!(cmd->flags & MAP_ACCESS))
-		return -EINVAL;
-	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
+	ioas = map_prepare(ucmd, cmd->flags, cmd->iova, cmd->length, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return (int)PTR_ERR(ioas);
 	rc = iopt_map_file_pages(ucmd->ictx, &ioas->iopt, ucmd->call, &iova, cmd->fd, cmd->start,
 				 cmd->length, conv_iommu_prot(cmd->flags),
 				 conv_iopt_flags(cmd->flags));
-	if (rc)
-		return rc;
 	cmd->iova = iova;
-	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+	return rc ? rc : iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }
 
 int iommufd_ioas_copy(struct iommufd_ucmd *ucmd)
