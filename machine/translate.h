@@ -22,8 +22,10 @@
 #include "machine/hw.h"
 #include "machine/unit.h"
 
-#define TLB_SMALL_ENTRIES 1024 /* of 4 KiB */
-#define TLB_LARGE_ENTRIES 256  /* of 2 MiB */
+#define TLB_SMALL_LG2	  10 /* 1024 entries of 4 KiB */
+#define TLB_LARGE_LG2	  8  /* 256 of 2 MiB */
+#define TLB_SMALL_ENTRIES (1U << TLB_SMALL_LG2)
+#define TLB_LARGE_ENTRIES (1U << TLB_LARGE_LG2)
 #define TLB_CONTEXTS	  64 /* a power of two, like the others */
 #define TLB_IRQ_ENTRIES	  64
 

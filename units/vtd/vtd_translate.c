@@ -213,14 +213,23 @@ static int walk(const struct hw *hw, const struct vtd_state *st, u64 table, unsi
 	return refuse(r, VTD_FR_TABLE_ACCESS, FAULT_TABLE, fpd);
 }
 
+/*
+ * Buffers lie at round distances from each other, so the low bits of a page's number
+ * alone would make them meet in the same entries; a golden-ratio hash keeps runs apart.
+ */
+static inline u64 tlb_hash(u16 did, u64 page)
+{
+	return (page ^ (u64)did << 40) * 0x9e3779b97f4a7c15ULL;
+}
+
 static inline struct tlb_entry *small_entry(struct translator *x, u16 did, u64 page)
 {
-	return &x->small[(page ^ did << 5) % TLB_SMALL_ENTRIES];
+	return &x->small[tlb_hash(did, page) >> (64 - TLB_SMALL_LG2)];
 }
 
 static inline struct tlb_entry *large_entry(struct translator *x, u16 did, u64 page)
 {
-	return &x->large[(page ^ did << 3) % TLB_LARGE_ENTRIES];
+	return &x->large[tlb_hash(did, page) >> (64 - TLB_LARGE_LG2)];
 }
 
 /*
