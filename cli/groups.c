@@ -17,7 +17,7 @@
 struct member {
 	struct pci_dev *pdev;
 	struct pci_group_result why;
-	int id; /* in order of arrival; -1: no group */
+	int id;	    /* in order of arrival; -1: no group */
 	int number; /* by the smallest address in it */
 };
 
@@ -116,7 +116,7 @@ static int analyse(struct pci_host *host, const char *exclude, struct analysis *
 	if (!a->members)
 		return -ENOMEM;
 	list_for_each_entry(pdev, &host->devices, host_node)
-		a->members[a->nr++] = (struct member){ .pdev = pdev, .id = -1 };
+		a->members[a->nr++] = (struct member){.pdev = pdev, .id = -1};
 	for (unsigned i = 0; i < a->nr; i++) {
 		struct member *m = &a->members[i], *with;
 
@@ -142,7 +142,9 @@ static void print_reason(const struct member *m)
 		printf("its DMA carries the requester id of the bridge %s", top);
 		break;
 	case PCI_GROUP_NO_ACS:
-		printf("the path through %s lacks ACS: peers can be reached below the IOMMU", top);
+		printf("the path through %s lacks ACS: peers can be reached below the "
+		       "IOMMU",
+		       top);
 		break;
 	case PCI_GROUP_DMA_ALIAS:
 		printf("shares a requester id with %s", with ? with : "another device");
@@ -161,8 +163,8 @@ static void print_text(struct member **s, unsigned nr, int nr_groups)
 		for (unsigned i = 0; i < nr; i++) {
 			if (s[i]->number != g)
 				continue;
-			printf("  %s %04x:%04x  ", pci_name(s[i]->pdev), s[i]->pdev->vendor,
-			       s[i]->pdev->device);
+			printf("  %s %04x:%04x  ", pci_name(s[i]->pdev),
+			       s[i]->pdev->vendor, s[i]->pdev->device);
 			print_reason(s[i]);
 			putchar('\n');
 		}
@@ -225,7 +227,8 @@ static int load(const char *path, struct pci_host **host)
 	}
 	if (f != stdin)
 		fclose(f);
-	ret = pci_dump_parse(strcmp(path, "-") ? path : "standard input", text, len, host, &error);
+	ret = pci_dump_parse(strcmp(path, "-") ? path : "standard input", text, len, host,
+			     &error);
 	kfree(text);
 	if (ret)
 		fputs(error ? error : "moat groups: out of memory\n", stderr);
@@ -236,7 +239,7 @@ static int load(const char *path, struct pci_host **host)
 int cmd_groups(int argc, char **argv)
 {
 	const char *lspci = NULL, *format = "text", *exclude = NULL;
-	struct analysis a = { 0 };
+	struct analysis a = {0};
 	struct pci_host *host;
 	struct member **s;
 	int ret;
@@ -250,14 +253,16 @@ int cmd_groups(int argc, char **argv)
 		if (!ret)
 			ret = option_value(argc, argv, &i, "--exclude", &exclude);
 		if (ret < 0)
-			return usage_error("groups", "option '%s' wants a value", missing);
+			return usage_error("groups", "option '%s' wants a value",
+					   missing);
 		if (!ret)
 			return usage_error("groups", "unknown argument '%s'", argv[i]);
 	}
 	if (!lspci)
 		return usage_error("groups", "which machine? --lspci FILE is missing");
 	if (strcmp(format, "text") && strcmp(format, "tsv"))
-		return usage_error("groups", "--format wants text or tsv, not '%s'", format);
+		return usage_error("groups", "--format wants text or tsv, not '%s'",
+				   format);
 	ret = load(lspci, &host);
 	if (ret)
 		return ret;

@@ -43,7 +43,8 @@ static int look_at_alias(struct pci_dev *pdev, u16 alias, void *data)
 static void *function_group(struct search *s, struct pci_dev *pdev);
 
 /* The group of @pdev, or of those it shares requester ids with on its bus. */
-static void *alias_group(struct search *s, struct pci_dev *pdev, enum pci_group_reason reason)
+static void *alias_group(struct search *s, struct pci_dev *pdev,
+			 enum pci_group_reason reason)
 {
 	struct pci_dev *other;
 	void *group;
@@ -53,7 +54,8 @@ static void *alias_group(struct search *s, struct pci_dev *pdev, enum pci_group_
 	group = s->get(pdev, s->data);
 	if (group)
 		return found(s, pdev, reason, group);
-	for_each_pci_dev(pdev->host, other) {
+	for_each_pci_dev(pdev->host, other)
+	{
 		if (other == pdev || other->bus != pdev->bus ||
 		    !pci_devs_are_dma_aliases(pdev, other))
 			continue;
@@ -76,7 +78,8 @@ static void *function_group(struct search *s, struct pci_dev *pdev)
 
 	if (!pdev->multifunction || pci_acs_enabled(pdev, PCI_GROUP_ACS_FLAGS))
 		return NULL;
-	for_each_pci_dev(pdev->host, other) {
+	for_each_pci_dev(pdev->host, other)
+	{
 		if (other == pdev || other->bus != pdev->bus ||
 		    PCI_SLOT(other->devfn) != PCI_SLOT(pdev->devfn) ||
 		    pci_acs_enabled(other, PCI_GROUP_ACS_FLAGS))
@@ -93,12 +96,12 @@ static void *function_group(struct search *s, struct pci_dev *pdev)
 void *pci_find_group(struct pci_dev *pdev, void *(*get)(struct pci_dev *pdev, void *data),
 		     void *data, struct pci_group_result *why)
 {
-	struct search s = { .get = get, .data = data, .why = why };
+	struct search s = {.get = get, .data = data, .why = why};
 	struct pci_bus *bus;
 	void *group;
 
 	if (why)
-		*why = (struct pci_group_result){ .reason = PCI_GROUP_OWN };
+		*why = (struct pci_group_result){.reason = PCI_GROUP_OWN};
 	if (pci_for_each_dma_alias(pdev, look_at_alias, &s)) {
 		if (why)
 			why->top = s.last;

@@ -13,9 +13,9 @@
 #define PCI_GROUP_ACS_FLAGS (PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF)
 
 enum pci_group_reason {
-	PCI_GROUP_OWN,		 /* isolated from all that is there */
-	PCI_GROUP_ALIAS,	 /* its DMA carries the id of a bridge above */
-	PCI_GROUP_NO_ACS,	 /* the way up does not isolate: the group of a bridge above */
+	PCI_GROUP_OWN,	  /* isolated from all that is there */
+	PCI_GROUP_ALIAS,  /* its DMA carries the id of a bridge above */
+	PCI_GROUP_NO_ACS, /* the way up does not isolate: the group of a bridge above */
 	PCI_GROUP_DMA_ALIAS,	 /* it uses the id of another device, or that one its */
 	PCI_GROUP_MULTIFUNCTION, /* functions of a slot that can reach one another */
 };

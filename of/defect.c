@@ -57,7 +57,8 @@ static const struct of_line *find_line(const struct of_defects *d, const char *n
 	return of_node;
 }
 
-void of_defect(struct of_defects *d, const char *node, const char *prop, const char *fmt, ...)
+void of_defect(struct of_defects *d, const char *node, const char *prop, const char *fmt,
+	       ...)
 {
 	const struct of_line *line;
 	char *what;

@@ -26,8 +26,8 @@ struct of_defects {
 };
 
 /* @prop NULL, or not there: the node's line. */
-void of_defect(struct of_defects *d, const char *node, const char *prop, const char *fmt, ...)
-	__printf(4, 5);
+void of_defect(struct of_defects *d, const char *node, const char *prop, const char *fmt,
+	       ...) __printf(4, 5);
 /* A line as it is. */
 void of_defect_line(struct of_defects *d, const char *fmt, ...) __printf(2, 3);
 void of_defects_free(struct of_defects *d);
@@ -36,7 +36,8 @@ void of_defects_free(struct of_defects *d);
  * of_compile - a .dts to a blob, with dtc. What dtc rejects goes to @d.
  * Return: 0 with *@blob (kfree) and *@len; -EINVAL: it is in @d; -ENOENT: no dtc; ...
  */
-int __must_check of_compile(struct of_defects *d, const char *path, void **blob, size_t *len);
+int __must_check of_compile(struct of_defects *d, const char *path, void **blob,
+			    size_t *len);
 /* Fills in d->lines from dtc's annotated output. Without dtc there are none. */
 void of_locate(struct of_defects *d);
 

@@ -54,7 +54,8 @@ static struct of_bus *bus_at(struct of_machine *om, unsigned segment, unsigned n
 	list_for_each_entry(host, &om->hosts, node) {
 		unsigned next = host->first + 1U;
 
-		if (host->segment != segment || number < host->first || number > host->last)
+		if (host->segment != segment || number < host->first ||
+		    number > host->last)
 			continue;
 		if (number == host->first)
 			return &host->bus;
@@ -78,15 +79,16 @@ static int free_slot(struct of_bus *bus)
 	return -ENOSPC;
 }
 
-static int parse_addr(struct of_machine *om, const char *text, struct of_bus **bus, u8 *devfn,
-		      char **error)
+static int parse_addr(struct of_machine *om, const char *text, struct of_bus **bus,
+		      u8 *devfn, char **error)
 {
 	unsigned seg = 0, number, slot, fn, n = 0;
 
 	if (sscanf(text, "%4x:%2x:%2x.%1x%n", &seg, &number, &slot, &fn, (int *)&n) < 4 ||
 	    text[n]) {
 		seg = n = 0;
-		if (sscanf(text, "%2x:%2x.%1x%n", &number, &slot, &fn, (int *)&n) < 3 || text[n])
+		if (sscanf(text, "%2x:%2x.%1x%n", &number, &slot, &fn, (int *)&n) < 3 ||
+		    text[n])
 			slot = 32;
 	}
 	if (slot > 31 || fn > 7) {
@@ -95,7 +97,8 @@ static int parse_addr(struct of_machine *om, const char *text, struct of_bus **b
 	}
 	*bus = bus_at(om, seg, number);
 	if (!*bus) {
-		tell(error, "addr=%s: the machine has no bus %04x:%02x", text, seg, number);
+		tell(error, "addr=%s: the machine has no bus %04x:%02x", text, seg,
+		     number);
 		return -EINVAL;
 	}
 	*devfn = (u8)PCI_DEVFN(slot, fn);

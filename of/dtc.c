@@ -57,8 +57,8 @@ static ssize_t drain(struct output *o)
 
 static int drain_both(struct output *out, struct output *err)
 {
-	struct pollfd p[2] = { { out->fd, POLLIN, 0 }, { err->fd, POLLIN, 0 } };
-	struct output *o[2] = { out, err };
+	struct pollfd p[2] = {{out->fd, POLLIN, 0}, {err->fd, POLLIN, 0}};
+	struct output *o[2] = {out, err};
 	int i, open_ends = 2;
 
 	while (open_ends) {
@@ -131,7 +131,8 @@ static char *plain_path(const char *path)
 }
 
 /* For a reference to nothing dtc names the node's line: the first line with &LABEL. */
-static unsigned long line_of_reference(const char *file, const char *what, unsigned long no)
+static unsigned long line_of_reference(const char *file, const char *what,
+				       unsigned long no)
 {
 	const char *label = strstr(what, "label \""), *end;
 	char ref[64], line[1024];
@@ -146,7 +147,8 @@ static unsigned long line_of_reference(const char *file, const char *what, unsig
 		const char *hit = strstr(line, ref);
 
 		at++;
-		if (hit && !isalnum((unsigned char)hit[strlen(ref)]) && hit[strlen(ref)] != '_')
+		if (hit && !isalnum((unsigned char)hit[strlen(ref)]) &&
+		    hit[strlen(ref)] != '_')
 			found = at;
 	}
 	if (f)
@@ -155,8 +157,8 @@ static unsigned long line_of_reference(const char *file, const char *what, unsig
 }
 
 /*
- * "Error: FILE:L.C-C what" and "FILE:L.C-C: ERROR (check): what" to "FILE:L: what"; -ENOENT
- * for a line that names no position.
+ * "Error: FILE:L.C-C what" and "FILE:L.C-C: ERROR (check): what" to "FILE:L: what";
+ * -ENOENT for a line that names no position.
  */
 static int tell_message(struct of_defects *d, char *line)
 {
@@ -198,7 +200,8 @@ static void tell_messages(struct of_defects *d, char *text)
 		if (!strstr(line, "rror") && !strstr(line, "ERROR"))
 			continue;
 		copy = kstrdup(line);
-		if (copy && tell_message(d, line) && !d->text && strncmp(copy, "FATAL", 5))
+		if (copy && tell_message(d, line) && !d->text &&
+		    strncmp(copy, "FATAL", 5))
 			of_defect_line(d, "%s: %s", d->path, copy);
 		kfree(copy);
 	}
@@ -208,9 +211,9 @@ static void tell_messages(struct of_defects *d, char *text)
 
 int of_compile(struct of_defects *d, const char *path, void **blob, size_t *len)
 {
-	struct output out = { 0 }, err = { 0 };
+	struct output out = {0}, err = {0};
 	char *name = plain_path(path);
-	char *argv[] = { "dtc", "-q", "-I", "dts", "-O", "dtb", "-o", "-", name, NULL };
+	char *argv[] = {"dtc", "-q", "-I", "dts", "-O", "dtb", "-o", "-", name, NULL};
 	int ret;
 
 	if (!name)
@@ -225,7 +228,8 @@ int of_compile(struct of_defects *d, const char *path, void **blob, size_t *len)
 		tell_messages(d, err.data);
 		ret = -EINVAL;
 	} else if (ret == -ENOENT) {
-		of_defect_line(d, "%s: dtc, which compiles .dts files, is not installed", path);
+		of_defect_line(d, "%s: dtc, which compiles .dts files, is not installed",
+			       path);
 		ret = -EINVAL;
 	}
 	kfree(out.data);
@@ -235,8 +239,8 @@ int of_compile(struct of_defects *d, const char *path, void **blob, size_t *len)
 
 /* ---- positions ---- */
 
-static int add_line(struct of_defects *d, const char *node, const char *prop, const char *file,
-		    unsigned no)
+static int add_line(struct of_defects *d, const char *node, const char *prop,
+		    const char *file, unsigned no)
 {
 	struct of_line *l;
 
@@ -335,9 +339,9 @@ static int locate_line(struct of_defects *d, char *text, char *node, size_t size
 
 void of_locate(struct of_defects *d)
 {
-	struct output out = { 0 }, err = { 0 };
+	struct output out = {0}, err = {0};
 	char *name = plain_path(d->path), *line, *save = NULL, node[4096] = "";
-	char *argv[] = { "dtc", "-q", "-I", "dts", "-O", "dts", "-T", "-T", name, NULL };
+	char *argv[] = {"dtc", "-q", "-I", "dts", "-O", "dts", "-T", "-T", name, NULL};
 
 	d->located = true;
 	if (name && !run_dtc(argv, &out, &err) && out.data) {

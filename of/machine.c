@@ -83,7 +83,8 @@ static int load(struct of_machine *om, const void *data, size_t len)
 }
 
 int of_machine_open(const char *path, const void *data, size_t len,
-		    const struct of_machine_config *config, struct of_machine **out, char **error)
+		    const struct of_machine_config *config, struct of_machine **out,
+		    char **error)
 {
 	struct of_machine *om = kzalloc(sizeof(*om));
 	int ret;
@@ -167,10 +168,11 @@ const char *of_machine_device_address(const struct of_machine *om, unsigned i)
 static void build_defect(struct of_machine *om, const struct of_fn *fn, int err)
 {
 	of_defect(&om->defects, fn->path, NULL, "%s",
-		  err == -EINVAL ? "no hardware is like that: base address registers overlap, "
-				   "have no power of two as size, or capabilities do not fit" :
-		  err == -ENOSPC ? "the machine has no room for it" :
-				   strerror(-err));
+		  err == -EINVAL
+			  ? "no hardware is like that: base address registers overlap, "
+			    "have no power of two as size, or capabilities do not fit"
+		  : err == -ENOSPC ? "the machine has no room for it"
+				   : strerror(-err));
 }
 
 static int build_bus(struct of_machine *om, struct machine *m, struct of_bus *bus,
@@ -182,7 +184,8 @@ static int build_bus(struct of_machine *om, struct machine *m, struct of_bus *bu
 	list_for_each_entry(fn, &bus->fns, node) {
 		if (!PCI_FUNC(fn->devfn)) {
 			list_for_each_entry(other, &bus->fns, node) {
-				if (other != fn && PCI_SLOT(other->devfn) == PCI_SLOT(fn->devfn))
+				if (other != fn &&
+				    PCI_SLOT(other->devfn) == PCI_SLOT(fn->devfn))
 					fn->desc.multifunction = true;
 			}
 		}
@@ -203,7 +206,8 @@ static int build_bus(struct of_machine *om, struct machine *m, struct of_bus *bu
 
 static int build_host(struct of_machine *om, struct machine *m, struct of_host *host)
 {
-	int ret = pci_hw_add_root(m->pci, host->segment, host->first, host->last, &host->hw);
+	int ret = pci_hw_add_root(m->pci, host->segment, host->first, host->last,
+				  &host->hw);
 
 	if (ret) {
 		of_defect(&om->defects, host->path, NULL, "cannot have these buses: %s",
@@ -226,7 +230,8 @@ static s16 map_unit(const struct of_host *host, u16 rid)
 	unsigned i;
 
 	for (i = 0; i < host->nr_map; i++) {
-		if (rid >= host->map[i].rid && rid - host->map[i].rid < host->map[i].length)
+		if (rid >= host->map[i].rid &&
+		    rid - host->map[i].rid < host->map[i].length)
 			return (s16)host->map[i].unit;
 	}
 	return -1;
@@ -262,9 +267,11 @@ static int build_units(struct of_machine *om, struct machine *m)
 		unit->desc.path = unit->path;
 		ret = unit->type->create(m, &unit->desc);
 		if (ret) {
-			of_defect(&om->defects, unit->path, NULL, "%s: %s", unit->type->compatible,
-				  ret == -EINVAL ? "a property has a value that the unit cannot have" :
-						   strerror(-ret));
+			of_defect(&om->defects, unit->path, NULL, "%s: %s",
+				  unit->type->compatible,
+				  ret == -EINVAL ? "a property has a value that the unit "
+						   "cannot have"
+						 : strerror(-ret));
 			return ret;
 		}
 		if (!strcmp(unit->type->kind, "amd"))
@@ -289,7 +296,8 @@ static int build(struct of_machine *om, struct machine *m)
 	}
 	ret = pci_firmware_assign(m->pci, &what);
 	if (ret) {
-		of_defect_line(&om->defects, "%s: %s", om->path, what ? what : strerror(-ret));
+		of_defect_line(&om->defects, "%s: %s", om->path,
+			       what ? what : strerror(-ret));
 		kfree(what);
 		return ret;
 	}

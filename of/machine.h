@@ -41,19 +41,21 @@ struct of_unit_desc {
 
 /* A kind of IOMMU, from units/ and drivers/: the server passes a table of them. */
 struct of_unit_type {
-	const char *compatible; /* "intel,vtd" */
-	const char *kind;	/* what --iommu calls it: "vtd" */
+	const char *compatible;			   /* "intel,vtd" */
+	const char *kind;			   /* what --iommu calls it: "vtd" */
 	const struct of_unit_property *properties; /* ended by a NULL name */
 	/* Hardware: hw->units[desc->index] is zeroed. 0 or -errno (-EINVAL: a value). */
 	int (*create)(struct machine *m, const struct of_unit_desc *desc);
-	/* Software: the IOMMU driver starts. 0, -ENODEV: switched off by the command line. */
+	/* Software: the IOMMU driver starts. 0, -ENODEV: switched off by the command
+	 * line. */
 	int (*start)(struct machine *m, const struct of_unit_desc *desc);
 };
 
 struct of_machine_config {
 	const struct of_unit_type *const *unit_types; /* ended by NULL */
 	const struct endpoint_model *const *models;   /* ENDPOINT_MAX_MODELS entries */
-	const char *iommu; /* --iommu KIND: replaces the units' kind; "none"; NULL: as it is */
+	const char *iommu; /* --iommu KIND: replaces the units' kind; "none"; NULL: as it
+			      is */
 };
 
 /**
@@ -73,7 +75,7 @@ void of_machine_close(struct of_machine *om);
 u64 of_machine_ram_size(const struct of_machine *om);
 u32 of_machine_nr_functions(const struct of_machine *om);
 const char *of_machine_cmdline(const struct of_machine *om); /* /chosen bootargs, or "" */
-const char *of_machine_name(const struct of_machine *om);	/* /model, or "" */
+const char *of_machine_name(const struct of_machine *om);    /* /model, or "" */
 
 /**
  * of_machine_add_device - `--device MODEL[,addr=DDDD:BB:DD.F][,PROP=VALUE]...`.
@@ -83,11 +85,13 @@ const char *of_machine_name(const struct of_machine *om);	/* /model, or "" */
  *
  * Return: 0; -EINVAL with what is wrong in *@error.
  */
-int __must_check of_machine_add_device(struct of_machine *om, const char *arg, char **error);
+int __must_check of_machine_add_device(struct of_machine *om, const char *arg,
+				       char **error);
 
 int __must_check of_machine_build(struct of_machine *om, struct machine *m, char **error);
 int __must_check of_machine_start_iommus(struct of_machine *om, struct machine *m);
-/* Where --device number @i (from 0) came to be, "0000:00:05.0"; after of_machine_build(). */
+/* Where --device number @i (from 0) came to be, "0000:00:05.0"; after of_machine_build().
+ */
 const char *of_machine_device_address(const struct of_machine *om, unsigned i);
 
 /* A machine embedded in the program; machines/. The list ends with a NULL name. */

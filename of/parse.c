@@ -21,7 +21,8 @@ void of_node_path(const struct of_machine *om, int node, char *buf, size_t size)
 		snprintf(buf, size, "?");
 }
 
-void of_node_defect(struct of_machine *om, int node, const char *prop, const char *fmt, ...)
+void of_node_defect(struct of_machine *om, int node, const char *prop, const char *fmt,
+		    ...)
 {
 	char path[1024], what[512];
 	va_list ap;
@@ -64,10 +65,12 @@ bool of_disabled(const struct of_machine *om, int node)
 
 /* ---- reg of ordinary nodes ---- */
 
-static int parent_reg(struct of_machine *om, int node, unsigned index, u64 *addr, u64 *size)
+static int parent_reg(struct of_machine *om, int node, unsigned index, u64 *addr,
+		      u64 *size)
 {
 	int parent = fdt_parent_offset(om->blob, node);
-	int na = fdt_address_cells(om->blob, parent), ns = fdt_size_cells(om->blob, parent);
+	int na = fdt_address_cells(om->blob, parent),
+	    ns = fdt_size_cells(om->blob, parent);
 	unsigned nr, at;
 	const fdt32_t *cells = of_cells(om, node, "reg", &nr);
 	int len;
@@ -76,9 +79,10 @@ static int parent_reg(struct of_machine *om, int node, unsigned index, u64 *addr
 		return -ENOENT;
 	fdt_getprop(om->blob, node, "reg", &len);
 	if (na < 1 || na > 2 || ns < 0 || ns > 2 || len % (4 * (na + ns)) || !len) {
-		of_node_defect(om, node, "reg",
-			       "reg: is no list of entries of %d address and %d size cells", na,
-			       ns);
+		of_node_defect(
+			om, node, "reg",
+			"reg: is no list of entries of %d address and %d size cells", na,
+			ns);
 		return -EINVAL;
 	}
 	at = index * (unsigned)(na + ns);
@@ -103,11 +107,13 @@ static void parse_memory(struct of_machine *om)
 			continue;
 		for (i = 0; !(ret = parent_reg(om, node, i, &addr, &size)); i++) {
 			found = true;
-			if (addr) /* boards have more elsewhere; tables lie in the first */
+			if (addr) /* boards have more elsewhere; tables lie in the first
+				   */
 				continue;
 			if (size < SZ_1M || size > MAX_RAM || size % PAGE_SIZE)
 				of_node_defect(om, node, "reg",
-					       "memory: 0x%llx bytes are no size from 1 MiB to 1 TiB in pages",
+					       "memory: 0x%llx bytes are no size from 1 "
+					       "MiB to 1 TiB in pages",
 					       (unsigned long long)size);
 			else
 				om->ram_size = size;
@@ -165,9 +171,14 @@ static const struct of_unit_type *unit_type(const struct of_machine *om, int nod
 static bool standard_property(const char *name)
 {
 	static const char *const names[] = {
-		"compatible", "reg", "phandle", "status", "interrupts", "interrupt-parent",
-		"interrupt-names", "interrupts-extended", "clocks", "clock-names",
-		"power-domains", "dma-coherent", "msi-parent", "reg-names", "resets", "name",
+		"compatible",	   "reg",
+		"phandle",	   "status",
+		"interrupts",	   "interrupt-parent",
+		"interrupt-names", "interrupts-extended",
+		"clocks",	   "clock-names",
+		"power-domains",   "dma-coherent",
+		"msi-parent",	   "reg-names",
+		"resets",	   "name",
 		"device_type",
 	};
 	unsigned i;
@@ -198,7 +209,8 @@ static void parse_unit_properties(struct of_machine *om, int node, struct of_uni
 	fdt_for_each_property_offset(prop, om->blob, node) {
 		const char *name;
 
-		if (!fdt_getprop_by_offset(om->blob, prop, &name, NULL) || standard_property(name))
+		if (!fdt_getprop_by_offset(om->blob, prop, &name, NULL) ||
+		    standard_property(name))
 			continue;
 		for (i = 0; i < nr && strcmp(known[i], name); i++)
 			;
@@ -235,7 +247,8 @@ static int parse_unit(struct of_machine *om, int node, const struct of_unit_type
 	ret = parent_reg(om, node, 0, &unit->desc.regs, &unit->desc.regs_size);
 	if (ret == -ENOENT)
 		of_node_defect(om, node, NULL, "%s: has no reg", type->compatible);
-	else if (!ret && (unit->desc.regs % PAGE_SIZE || unit->desc.regs_size < PAGE_SIZE))
+	else if (!ret &&
+		 (unit->desc.regs % PAGE_SIZE || unit->desc.regs_size < PAGE_SIZE))
 		of_node_defect(om, node, "reg", "reg: registers are whole pages");
 	else if (!ret && unit->desc.regs < om->ram_size)
 		of_node_defect(om, node, "reg", "reg: 0x%llx lies in memory",
@@ -301,7 +314,8 @@ static void parse_bus_range(struct of_machine *om, int node, struct of_host *hos
 	host->last = (u8)of_cell(c, 1);
 }
 
-/* ranges: PCI address (3 cells), CPU address, size; both addresses the same for memory. */
+/* ranges: PCI address (3 cells), CPU address, size; both addresses the same for memory.
+ */
 static void parse_host_ranges(struct of_machine *om, int node, struct of_host *host)
 {
 	int parent = fdt_parent_offset(om->blob, node);
@@ -318,8 +332,8 @@ static void parse_host_ranges(struct of_machine *om, int node, struct of_host *h
 	if (!c)
 		return;
 	if (!nr || nr % entry) {
-		of_node_defect(om, node, "ranges", "ranges: is no list of entries of %u cells",
-			       entry);
+		of_node_defect(om, node, "ranges",
+			       "ranges: is no list of entries of %u cells", entry);
 		return;
 	}
 	host->io_base = host->mem_base = 1;
@@ -335,12 +349,14 @@ static void parse_host_ranges(struct of_machine *om, int node, struct of_host *h
 		}
 		if (space && pci != cpu) {
 			of_node_defect(om, node, "ranges",
-				       "ranges: PCI address 0x%llx is CPU address 0x%llx; they must be the same",
+				       "ranges: PCI address 0x%llx is CPU address "
+				       "0x%llx; they must be the same",
 				       (unsigned long long)pci, (unsigned long long)cpu);
 			continue;
 		}
 		if (space > 1 && pci < om->ram_size) {
-			of_node_defect(om, node, "ranges", "ranges: 0x%llx lies in memory",
+			of_node_defect(om, node, "ranges",
+				       "ranges: 0x%llx lies in memory",
 				       (unsigned long long)pci);
 			continue;
 		}
@@ -349,7 +365,8 @@ static void parse_host_ranges(struct of_machine *om, int node, struct of_host *h
 			host->io_base = max(pci, 0x1000ULL);
 			host->io_last = last;
 		} else if (space == 2 && last < BIT_ULL(32)) {
-			if (host->mem_last > host->mem_base && size < host->mem_last - host->mem_base)
+			if (host->mem_last > host->mem_base &&
+			    size < host->mem_last - host->mem_base)
 				continue; /* the largest serves */
 			host->mem_base = pci;
 			host->mem_last = last;
@@ -360,7 +377,8 @@ static void parse_host_ranges(struct of_machine *om, int node, struct of_host *h
 	}
 }
 
-/* iommu-map: (rid, phandle, iommu's id, length)...; the masked and odd forms are refused. */
+/* iommu-map: (rid, phandle, iommu's id, length)...; the masked and odd forms are refused.
+ */
 static int parse_iommu_map(struct of_machine *om, int node, struct of_host *host)
 {
 	unsigned nr, i;
@@ -370,7 +388,8 @@ static int parse_iommu_map(struct of_machine *om, int node, struct of_host *host
 		return 0;
 	if (!nr || nr % 4) {
 		of_node_defect(om, node, "iommu-map",
-			       "iommu-map: wants entries of requester id, IOMMU, its id, length");
+			       "iommu-map: wants entries of requester id, IOMMU, its id, "
+			       "length");
 		return 0;
 	}
 	host->map = kcalloc(nr / 4, sizeof(*host->map));
@@ -384,7 +403,8 @@ static int parse_iommu_map(struct of_machine *om, int node, struct of_host *host
 		m->unit = find_unit(om, of_cell(c, i + 1));
 		if (m->rid > 0xffff || m->length > 0x10000 - m->rid || !m->length) {
 			of_node_defect(om, node, "iommu-map",
-				       "iommu-map: 0x%x requester ids from 0x%x on are out of range",
+				       "iommu-map: 0x%x requester ids from 0x%x on are "
+				       "out of range",
 				       m->length, m->rid);
 			continue;
 		}
@@ -392,7 +412,8 @@ static int parse_iommu_map(struct of_machine *om, int node, struct of_host *host
 			continue;
 		if (m->unit < 0) {
 			of_node_defect(om, node, "iommu-map",
-				       "iommu-map: phandle %u is no IOMMU that Moat has a model of",
+				       "iommu-map: phandle %u is no IOMMU that Moat has "
+				       "a model of",
 				       of_cell(c, i + 1));
 			continue;
 		}
@@ -429,8 +450,10 @@ static int parse_host(struct of_machine *om, int node)
 	list_for_each_entry(other, &om->hosts, node) {
 		if (hosts_overlap(host, other))
 			of_node_defect(om, node, "bus-range",
-				       "bus-range: buses %u to %u of domain %u belong to %s already",
-				       host->first, host->last, host->segment, other->path);
+				       "bus-range: buses %u to %u of domain %u belong to "
+				       "%s already",
+				       host->first, host->last, host->segment,
+				       other->path);
 	}
 	list_add_tail(&host->node, &om->hosts);
 	ret = parse_iommu_map(om, node, host);
@@ -466,7 +489,8 @@ int of_parse(struct of_machine *om)
 	int ret;
 
 	if (fdt_check_full(om->blob, om->len)) {
-		of_defect_line(&om->defects, "%s: not a device tree blob, or a damaged one",
+		of_defect_line(&om->defects,
+			       "%s: not a device tree blob, or a damaged one",
 			       om->defects.path);
 		return -EINVAL;
 	}
@@ -483,8 +507,8 @@ int of_parse(struct of_machine *om)
 	if (list_empty(&om->hosts) && !om->defects.text)
 		of_node_defect(om, 0, NULL, "the machine has no PCI host bridge");
 	if (om->nr_functions > HW_MAX_FUNCTIONS)
-		of_node_defect(om, 0, NULL, "%u functions are more than %d", om->nr_functions,
-			       HW_MAX_FUNCTIONS);
+		of_node_defect(om, 0, NULL, "%u functions are more than %d",
+			       om->nr_functions, HW_MAX_FUNCTIONS);
 	if (om->defects.failed)
 		return -ENOMEM;
 	return om->defects.text ? -EINVAL : 0;

@@ -11,7 +11,8 @@
 #include "base/bitmap.h"
 #include "of/read.h"
 
-struct of_fn *of_new_fn(struct of_machine *om, struct of_bus *bus, const char *path, u8 devfn)
+struct of_fn *of_new_fn(struct of_machine *om, struct of_bus *bus, const char *path,
+			u8 devfn)
 {
 	struct of_fn *fn = kzalloc(sizeof(*fn));
 
@@ -97,8 +98,8 @@ static void parse_model(struct of_machine *om, int node, struct of_fn *fn)
 		return;
 	model = name ? of_find_model(om, name) : 0;
 	if (!model || of_set_model(om, fn, model)) {
-		of_node_defect(om, node, "moat,model", "moat,model: no model is called \"%s\"",
-			       name ? name : "");
+		of_node_defect(om, node, "moat,model",
+			       "moat,model: no model is called \"%s\"", name ? name : "");
 		return;
 	}
 	p = om->config.models[model]->properties;
@@ -126,12 +127,29 @@ static bool is_model_property(const struct of_machine *om, const struct of_fn *f
 }
 
 static const char *const known_properties[] = {
-	"moat,model",	    "moat,config-image",   "moat,driver",      "moat,port",
-	"moat,acs",	    "moat,ari",		   "moat,multifunction", "moat,hotplug",
-	"moat,slot",	    "moat,integrated",	   "moat,pcie",	       "moat,flr",
-	"moat,pm",	    "moat,no-soft-reset",  "moat,msi",	       "moat,msi-maskable",
-	"moat,msix",	    "moat,no-mmap",	   "moat,async",       "moat,absent",
-	"moat,external-facing", "moat,bypass-iommu", "moat,config-scratch",
+	"moat,model",
+	"moat,config-image",
+	"moat,driver",
+	"moat,port",
+	"moat,acs",
+	"moat,ari",
+	"moat,multifunction",
+	"moat,hotplug",
+	"moat,slot",
+	"moat,integrated",
+	"moat,pcie",
+	"moat,flr",
+	"moat,pm",
+	"moat,no-soft-reset",
+	"moat,msi",
+	"moat,msi-maskable",
+	"moat,msix",
+	"moat,no-mmap",
+	"moat,async",
+	"moat,absent",
+	"moat,external-facing",
+	"moat,bypass-iommu",
+	"moat,config-scratch",
 };
 
 static void refuse_unknown(struct of_machine *om, int node, const struct of_fn *fn)
@@ -172,8 +190,8 @@ static u64 number(struct of_machine *om, int node, const char *name, u64 max)
 static void parse_port(struct of_machine *om, int node, struct of_fn *fn)
 {
 	static const char *const kinds[] = {
-		[PCI_FN_ROOT_PORT] = "root-port",     [PCI_FN_UPSTREAM] = "upstream",
-		[PCI_FN_DOWNSTREAM] = "downstream",   [PCI_FN_PCIE_TO_PCI] = "pcie-to-pci",
+		[PCI_FN_ROOT_PORT] = "root-port",   [PCI_FN_UPSTREAM] = "upstream",
+		[PCI_FN_DOWNSTREAM] = "downstream", [PCI_FN_PCIE_TO_PCI] = "pcie-to-pci",
 		[PCI_FN_PCI_BRIDGE] = "pci-bridge",
 	};
 	const char *port = of_string(om, node, "moat,port");
@@ -188,7 +206,8 @@ static void parse_port(struct of_machine *om, int node, struct of_fn *fn)
 		}
 	}
 	of_node_defect(om, node, "moat,port",
-		       "moat,port: wants root-port, upstream, downstream, pcie-to-pci or pci-bridge");
+		       "moat,port: wants root-port, upstream, downstream, pcie-to-pci or "
+		       "pci-bridge");
 }
 
 /* Which kind of bridge an image is, by its PCI Express capability. */
@@ -225,16 +244,19 @@ static int parse_image(struct of_machine *om, int node, struct of_fn *fn)
 		return 0;
 	if (len < 64 || len > PCI_CFG_SPACE_EXP_SIZE) {
 		of_node_defect(om, node, "moat,config-image",
-			       "moat,config-image: %d bytes; 64 to 4096 are a configuration space",
+			       "moat,config-image: %d bytes; 64 to 4096 are a "
+			       "configuration space",
 			       len);
 		return 0;
 	}
 	fn->image = kmemdup(image, (size_t)len);
 	if (!fn->image)
 		return -ENOMEM;
-	if ((fn->image[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK) > PCI_HEADER_TYPE_BRIDGE) {
+	if ((fn->image[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK) >
+	    PCI_HEADER_TYPE_BRIDGE) {
 		of_node_defect(om, node, "moat,config-image",
-			       "moat,config-image: header type 0x%02x is neither a function nor a bridge",
+			       "moat,config-image: header type 0x%02x is neither a "
+			       "function nor a bridge",
 			       fn->image[PCI_HEADER_TYPE]);
 		return 0;
 	}
@@ -254,12 +276,14 @@ static void parse_bars(struct of_machine *om, int node, const char *prop, unsign
 {
 	unsigned nr, i;
 	const fdt32_t *c = of_cells(om, node, prop, &nr);
-	unsigned rom = fn->desc.kind == PCI_FN_ENDPOINT ? PCI_ROM_ADDRESS : PCI_ROM_ADDRESS1;
+	unsigned rom =
+		fn->desc.kind == PCI_FN_ENDPOINT ? PCI_ROM_ADDRESS : PCI_ROM_ADDRESS1;
 
 	if (!c)
 		return;
 	if (nr % 5) {
-		of_node_defect(om, node, prop, "%s: is no list of entries of 5 cells", prop);
+		of_node_defect(om, node, prop, "%s: is no list of entries of 5 cells",
+			       prop);
 		return;
 	}
 	for (i = 5 * first; i < nr; i += 5) {
@@ -268,30 +292,35 @@ static void parse_bars(struct of_machine *om, int node, const char *prop, unsign
 		unsigned bar = reg == rom ? HW_NR_BARS : (reg - PCI_BASE_ADDRESS_0) / 4;
 		struct pci_bar_desc *desc;
 
-		if (reg != rom && (reg < PCI_BASE_ADDRESS_0 || reg % 4 || bar >= HW_NR_BARS ||
-				   (fn->desc.kind != PCI_FN_ENDPOINT && bar >= 2))) {
-			of_node_defect(om, node, prop, "%s: 0x%02x is no base address register",
-				       prop, reg);
+		if (reg != rom &&
+		    (reg < PCI_BASE_ADDRESS_0 || reg % 4 || bar >= HW_NR_BARS ||
+		     (fn->desc.kind != PCI_FN_ENDPOINT && bar >= 2))) {
+			of_node_defect(om, node, prop,
+				       "%s: 0x%02x is no base address register", prop,
+				       reg);
 			continue;
 		}
 		if (!space || !is_power_of_2(size) || size < (space == 1 ? 4 : 16)) {
 			of_node_defect(om, node, prop,
-				       "%s: register 0x%02x: 0x%llx bytes are no power of two that a BAR can have",
+				       "%s: register 0x%02x: 0x%llx bytes are no power "
+				       "of two that a BAR can have",
 				       prop, reg, (unsigned long long)size);
 			continue;
 		}
 		desc = &fn->desc.bar[bar];
 		desc->size = size;
-		desc->flags = space == 1 ? HW_BAR_IO :
-					   (space == 3 ? HW_BAR_64 : 0) |
-						   (hi & 0x40000000 ? HW_BAR_PREFETCH : 0) |
-						   (bar < HW_NR_BARS ? HW_BAR_MMAP : 0);
+		desc->flags = space == 1
+				      ? HW_BAR_IO
+				      : (space == 3 ? HW_BAR_64 : 0) |
+						(hi & 0x40000000 ? HW_BAR_PREFETCH : 0) |
+						(bar < HW_NR_BARS ? HW_BAR_MMAP : 0);
 		if (strcmp(prop, "reg")) {
 			desc->addr = addr;
 			desc->fixed = true;
 			if (addr & (size - 1))
 				of_node_defect(om, node, prop,
-					       "%s: register 0x%02x: 0x%llx is not aligned to its size",
+					       "%s: register 0x%02x: 0x%llx is not "
+					       "aligned to its size",
 					       prop, reg, (unsigned long long)addr);
 		}
 	}
@@ -306,12 +335,13 @@ static void parse_windows(struct of_machine *om, int node, struct of_fn *fn)
 	if (!c || !nr)
 		return;
 	if (nr % 8) {
-		of_node_defect(om, node, "ranges", "ranges: is no list of entries of 8 cells");
+		of_node_defect(om, node, "ranges",
+			       "ranges: is no list of entries of 8 cells");
 		return;
 	}
 	fn->desc.has_windows = true;
 	for (i = 0; i < 3; i++)
-		fn->desc.window[i] = (struct pci_window_desc){ 1, 0, true };
+		fn->desc.window[i] = (struct pci_window_desc){1, 0, true};
 	for (i = 0; i < nr; i += 8) {
 		u32 hi = of_cell(c, i), space = hi >> 24 & 3;
 		unsigned w = space == 1 ? 0 : hi & 0x40000000 ? 2 : 1;
@@ -321,11 +351,14 @@ static void parse_windows(struct of_machine *om, int node, struct of_fn *fn)
 		if (!space || !size || base % granularity || size % granularity ||
 		    base + size < base) {
 			of_node_defect(om, node, "ranges",
-				       "ranges: 0x%llx bytes at 0x%llx are no window of a bridge",
-				       (unsigned long long)size, (unsigned long long)base);
+				       "ranges: 0x%llx bytes at 0x%llx are no window of "
+				       "a bridge",
+				       (unsigned long long)size,
+				       (unsigned long long)base);
 			continue;
 		}
-		fn->desc.window[w] = (struct pci_window_desc){ base, base + size - 1, true };
+		fn->desc.window[w] =
+			(struct pci_window_desc){base, base + size - 1, true};
 	}
 }
 
@@ -368,22 +401,26 @@ static void parse_ids(struct of_machine *om, int node, struct of_fn *fn)
 		info->pcie = true;
 	info->msix_vectors = (u16)number(om, node, "moat,msix", 2048);
 	if (info->msi_vectors & (info->msi_vectors - 1))
-		of_node_defect(om, node, "moat,msi", "moat,msi: wants 1, 2, 4, 8, 16 or 32");
+		of_node_defect(om, node, "moat,msi",
+			       "moat,msi: wants 1, 2, 4, 8, 16 or 32");
 	if (fn->desc.kind == PCI_FN_ENDPOINT && !info->vendor)
 		of_node_defect(om, node, NULL,
-			       "what is this function? It has neither moat,model, moat,config-image nor vendor-id");
+			       "what is this function? It has neither moat,model, "
+			       "moat,config-image nor vendor-id");
 	if (info->msix_vectors) {
 		unsigned bar;
 
 		for (bar = 0; bar < HW_NR_BARS; bar++) {
-			if (fn->desc.bar[bar].size && !(fn->desc.bar[bar].flags & HW_BAR_IO))
+			if (fn->desc.bar[bar].size &&
+			    !(fn->desc.bar[bar].flags & HW_BAR_IO))
 				info->msix_bar = (u8)bar;
 		}
 		info->msix_pba = (u32)ALIGN(16U * info->msix_vectors, 8U);
 		if (info->msix_pba + 8U * DIV_ROUND_UP(info->msix_vectors, 64U) >
 		    fn->desc.bar[info->msix_bar].size)
 			of_node_defect(om, node, "moat,msix",
-				       "moat,msix: the last memory BAR has no room for the table");
+				       "moat,msix: the last memory BAR has no room for "
+				       "the table");
 	}
 }
 
@@ -419,7 +456,8 @@ static int parse_driver(struct of_machine *om, int node, struct of_fn *fn)
 	if (!of_has(om, node, "moat,driver"))
 		return 0;
 	if (!driver || !*driver) {
-		of_node_defect(om, node, "moat,driver", "moat,driver: wants a driver's name");
+		of_node_defect(om, node, "moat,driver",
+			       "moat,driver: wants a driver's name");
 		return 0;
 	}
 	fn->driver = kstrdup(driver);
@@ -428,13 +466,16 @@ static int parse_driver(struct of_machine *om, int node, struct of_fn *fn)
 }
 
 /* What sits below which bridge. */
-static void check_place(struct of_machine *om, int node, struct of_bus *bus, struct of_fn *fn)
+static void check_place(struct of_machine *om, int node, struct of_bus *bus,
+			struct of_fn *fn)
 {
-	enum pci_function_kind above = bus->bridge ? bus->bridge->desc.kind : PCI_FN_ENDPOINT;
+	enum pci_function_kind above =
+		bus->bridge ? bus->bridge->desc.kind : PCI_FN_ENDPOINT;
 	bool one_slot = above == PCI_FN_ROOT_PORT || above == PCI_FN_DOWNSTREAM;
 
 	if (one_slot && PCI_SLOT(fn->devfn) && !bus->bridge->desc.ari)
-		of_node_defect(om, node, "reg", "below a port there is only device 0, not %u",
+		of_node_defect(om, node, "reg",
+			       "below a port there is only device 0, not %u",
 			       PCI_SLOT(fn->devfn));
 	if (fn->desc.kind == PCI_FN_ROOT_PORT && bus->bridge)
 		of_node_defect(om, node, "moat,port", "a root port sits on a root bus");
@@ -442,8 +483,9 @@ static void check_place(struct of_machine *om, int node, struct of_bus *bus, str
 		of_node_defect(om, node, "moat,port",
 			       "an upstream port sits below a root or downstream port");
 	if ((fn->desc.kind == PCI_FN_DOWNSTREAM) != (above == PCI_FN_UPSTREAM))
-		of_node_defect(om, node, "moat,port",
-			       "downstream ports, and they alone, sit below an upstream port");
+		of_node_defect(
+			om, node, "moat,port",
+			"downstream ports, and they alone, sit below an upstream port");
 }
 
 static int parse_function(struct of_machine *om, int node, struct of_bus *bus)
@@ -456,17 +498,20 @@ static int parse_function(struct of_machine *om, int node, struct of_bus *bus)
 
 	if (!reg || nr < 5 || nr % 5) {
 		of_node_defect(om, node, reg ? "reg" : NULL,
-			       "reg: a PCI function wants entries of 5 cells, the first with its device and function");
+			       "reg: a PCI function wants entries of 5 cells, the first "
+			       "with its device and function");
 		return 0;
 	}
 	if (of_cell(reg, 0) & 0xff) {
 		of_node_defect(om, node, "reg",
-			       "reg: the first entry names configuration space, its low byte is 0");
+			       "reg: the first entry names configuration space, its low "
+			       "byte is 0");
 		return 0;
 	}
 	of_node_path(om, node, path, sizeof(path));
 	if (of_find_fn(bus, of_cell(reg, 0) >> 8 & 0xff)) {
-		of_node_defect(om, node, "reg", "reg: %s is device %u function %u already",
+		of_node_defect(om, node, "reg",
+			       "reg: %s is device %u function %u already",
 			       of_find_fn(bus, of_cell(reg, 0) >> 8 & 0xff)->path,
 			       of_cell(reg, 0) >> 11 & 31, of_cell(reg, 0) >> 8 & 7);
 		return 0;
@@ -481,10 +526,12 @@ static int parse_function(struct of_machine *om, int node, struct of_bus *bus)
 		ret = parse_driver(om, node, fn);
 	if (ret)
 		return ret;
-	if (!!fn->desc.model + !!fn->desc.image + (of_has(om, node, "vendor-id") &&
-						   fn->desc.kind == PCI_FN_ENDPOINT) > 1)
+	if (!!fn->desc.model + !!fn->desc.image +
+		    (of_has(om, node, "vendor-id") && fn->desc.kind == PCI_FN_ENDPOINT) >
+	    1)
 		of_node_defect(om, node, NULL,
-			       "moat,model, moat,config-image and vendor-id exclude one another");
+			       "moat,model, moat,config-image and vendor-id exclude one "
+			       "another");
 	parse_flags(om, node, fn);
 	if (!fn->desc.model)
 		parse_bars(om, node, "reg", 1, fn);
@@ -517,7 +564,8 @@ int of_parse_functions(struct of_machine *om, int parent, struct of_bus *bus)
 	if (om->nr_functions > HW_MAX_FUNCTIONS)
 		return 0; /* told once the tree is read */
 	if (bus->depth > 64) {
-		of_node_defect(om, parent, NULL, "more than 64 bridges one below the other");
+		of_node_defect(om, parent, NULL,
+			       "more than 64 bridges one below the other");
 		return 0;
 	}
 	fdt_for_each_subnode(node, om->blob, parent) {

@@ -16,8 +16,8 @@ static inline bool of_has(const struct of_machine *om, int node, const char *nam
 }
 
 /* Big-endian cells of a property; NULL with *nr 0 where there is none. */
-static inline const fdt32_t *of_cells(const struct of_machine *om, int node, const char *name,
-				      unsigned *nr)
+static inline const fdt32_t *of_cells(const struct of_machine *om, int node,
+				      const char *name, unsigned *nr)
 {
 	int len;
 	const fdt32_t *cells = fdt_getprop(om->blob, node, name, &len);
@@ -46,7 +46,8 @@ static inline u64 of_number(const fdt32_t *cells, unsigned n)
 }
 
 /* A property that is one terminated string; NULL: not there, or not that. */
-static inline const char *of_string(const struct of_machine *om, int node, const char *name)
+static inline const char *of_string(const struct of_machine *om, int node,
+				    const char *name)
 {
 	int len;
 	const char *s = fdt_getprop(om->blob, node, name, &len);
@@ -56,8 +57,8 @@ static inline const char *of_string(const struct of_machine *om, int node, const
 
 void of_node_path(const struct of_machine *om, int node, char *buf, size_t size);
 /* A defect of a node, or of its property. */
-void of_node_defect(struct of_machine *om, int node, const char *prop, const char *fmt, ...)
-	__printf(4, 5);
+void of_node_defect(struct of_machine *om, int node, const char *prop, const char *fmt,
+		    ...) __printf(4, 5);
 /*
  * The value of a number property: one or two cells. 0: *out is set (a property
  * without a value is 1); -ENOENT: not there; -EINVAL: told.

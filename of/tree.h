@@ -77,7 +77,8 @@ struct of_machine {
 };
 
 int __must_check of_parse(struct of_machine *om);
-struct of_fn *of_new_fn(struct of_machine *om, struct of_bus *bus, const char *path, u8 devfn);
+struct of_fn *of_new_fn(struct of_machine *om, struct of_bus *bus, const char *path,
+			u8 devfn);
 void of_free_fn(struct of_fn *fn);
 /* The model by its name in om->config: > 0, or 0. */
 u16 of_find_model(const struct of_machine *om, const char *name);

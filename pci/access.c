@@ -11,7 +11,8 @@
 
 #define FIND_CAP_TTL 48
 
-static u32 hw_read(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where, u8 size)
+static u32 hw_read(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where,
+		   u8 size)
 {
 	struct pci_function *fn = pci_hw_find(host, segment, bus, devfn);
 	u32 ones = size == 4 ? ~0U : (1U << 8 * size) - 1;
@@ -19,8 +20,8 @@ static u32 hw_read(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 whe
 	return fn ? pci_fn_config_read(host, fn, where, size) & ones : ones;
 }
 
-static void hw_write(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where, u32 val,
-		     u8 size)
+static void hw_write(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where,
+		     u32 val, u8 size)
 {
 	struct pci_function *fn = pci_hw_find(host, segment, bus, devfn);
 
@@ -28,7 +29,7 @@ static void hw_write(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 w
 		pci_fn_config_write(host, fn, where, val, size);
 }
 
-const struct pci_ops pci_hw_ops = { .read = hw_read, .write = hw_write };
+const struct pci_ops pci_hw_ops = {.read = hw_read, .write = hw_write};
 
 static u32 config_read(const struct pci_dev *pdev, int where, u8 size)
 {
@@ -173,10 +174,10 @@ u8 pci_find_capability(const struct pci_dev *pdev, u8 cap)
 	pci_read_config_word(pdev, PCI_STATUS, &status);
 	if (!(status & PCI_STATUS_CAP_LIST) || pdev->hdr_type > PCI_HEADER_TYPE_CARDBUS)
 		return 0;
-	return find_cap_from(pdev,
-			     pdev->hdr_type == PCI_HEADER_TYPE_CARDBUS ? 0x14 :
-									  PCI_CAPABILITY_LIST,
-			     cap);
+	return find_cap_from(
+		pdev,
+		pdev->hdr_type == PCI_HEADER_TYPE_CARDBUS ? 0x14 : PCI_CAPABILITY_LIST,
+		cap);
 }
 
 u8 pci_find_next_capability(const struct pci_dev *pdev, u8 pos, u8 cap)
@@ -247,7 +248,8 @@ int pcie_capability_read_word(const struct pci_dev *pdev, int pos, u16 *val)
 	*val = 0;
 	if (pos & 1)
 		return -EINVAL;
-	return pcie_has(pdev, pos) ? pci_read_config_word(pdev, pdev->pcie_cap + pos, val) : 0;
+	return pcie_has(pdev, pos) ? pci_read_config_word(pdev, pdev->pcie_cap + pos, val)
+				   : 0;
 }
 
 int pcie_capability_read_dword(const struct pci_dev *pdev, int pos, u32 *val)
@@ -255,15 +257,19 @@ int pcie_capability_read_dword(const struct pci_dev *pdev, int pos, u32 *val)
 	*val = 0;
 	if (pos & 3)
 		return -EINVAL;
-	return pcie_has(pdev, pos) ? pci_read_config_dword(pdev, pdev->pcie_cap + pos, val) : 0;
+	return pcie_has(pdev, pos)
+		       ? pci_read_config_dword(pdev, pdev->pcie_cap + pos, val)
+		       : 0;
 }
 
-int pcie_capability_clear_and_set_word(const struct pci_dev *pdev, int pos, u16 clear, u16 set)
+int pcie_capability_clear_and_set_word(const struct pci_dev *pdev, int pos, u16 clear,
+				       u16 set)
 {
 	u16 val;
 	int ret = pcie_capability_read_word(pdev, pos, &val);
 
 	if (ret || !pcie_has(pdev, pos))
 		return ret;
-	return pci_write_config_word(pdev, pdev->pcie_cap + pos, (u16)((val & ~clear) | set));
+	return pci_write_config_word(pdev, pdev->pcie_cap + pos,
+				     (u16)((val & ~clear) | set));
 }

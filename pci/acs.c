@@ -11,8 +11,9 @@
 #include "machine/machine.h"
 #include "pci/priv.h"
 
-#define ACS_ALL                                                                          \
-	(PCI_ACS_SV | PCI_ACS_TB | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF | PCI_ACS_EC | PCI_ACS_DT)
+#define ACS_ALL                                                                        \
+	(PCI_ACS_SV | PCI_ACS_TB | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF | PCI_ACS_EC | \
+	 PCI_ACS_DT)
 
 void pci_acs_init(struct pci_dev *pdev)
 {
@@ -44,7 +45,7 @@ static int parse_hex(const char **p, unsigned long max, unsigned *out)
 static int match_ids(const struct pci_dev *pdev, const char **pos)
 {
 	const char *p = *pos;
-	unsigned id[4] = { 0 };
+	unsigned id[4] = {0};
 	int n = 0;
 
 	for (; n < 4; n++) {
@@ -99,7 +100,8 @@ static int match_path(struct pci_dev *pdev, const char **pos)
 			return 0;
 	}
 	return (n == 3 ? num[0] : 0) == pdev->bus->domain &&
-	       num[n - 2] == pdev->bus->number && pdev->devfn == PCI_DEVFN(num[n - 1], fn);
+	       num[n - 2] == pdev->bus->number &&
+	       pdev->devfn == PCI_DEVFN(num[n - 1], fn);
 }
 
 static int str_match(struct pci_dev *pdev, const char **p)
@@ -133,8 +135,8 @@ static int parse_flags(const char **p, u16 *mask, u16 *flags)
 	return *mask & ~ACS_ALL ? -EINVAL : 0;
 }
 
-static void config_acs(struct pci_dev *pdev, const char *p, bool flags_given, u16 firmware,
-		       u16 *ctrl)
+static void config_acs(struct pci_dev *pdev, const char *p, bool flags_given,
+		       u16 firmware, u16 *ctrl)
 {
 	u16 mask = PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_EC, flags = 0;
 	int ret = 0;
@@ -177,7 +179,8 @@ void pci_request_acs(struct pci_host *host, bool on)
 	struct pci_dev *pdev;
 
 	host->acs_requested = on;
-	for_each_pci_dev(host, pdev) {
+	for_each_pci_dev(host, pdev)
+	{
 		if (on)
 			pci_enable_acs(pdev);
 		else if (pdev->acs_cap)
@@ -192,7 +195,8 @@ static bool flags_enabled(struct pci_dev *pdev, u16 flags)
 
 	if (!pdev->acs_cap)
 		return false;
-	/* A service that the device does not offer need not be on, save egress control. */
+	/* A service that the device does not offer need not be on, save egress control.
+	 */
 	flags &= pdev->acs_capabilities | PCI_ACS_EC;
 	pci_read_config_word(pdev, pdev->acs_cap + PCI_ACS_CTRL, &ctrl);
 	return (ctrl & flags) == flags;

@@ -53,16 +53,17 @@ static u8 *add_ext_cap(struct composer *c, u16 id, u8 version, unsigned size)
 static const struct port_ids {
 	u16 vendor, device;
 } port_ids[] = {
-	[PCI_FN_ROOT_PORT] = { PCI_VENDOR_ID_REDHAT, 0x000c },
-	[PCI_FN_UPSTREAM] = { 0x104c, 0x8232 },
-	[PCI_FN_DOWNSTREAM] = { 0x104c, 0x8233 },
-	[PCI_FN_PCIE_TO_PCI] = { PCI_VENDOR_ID_REDHAT, 0x000e },
-	[PCI_FN_PCI_BRIDGE] = { PCI_VENDOR_ID_REDHAT, 0x0001 },
+	[PCI_FN_ROOT_PORT] = {PCI_VENDOR_ID_REDHAT, 0x000c},
+	[PCI_FN_UPSTREAM] = {0x104c, 0x8232},
+	[PCI_FN_DOWNSTREAM] = {0x104c, 0x8233},
+	[PCI_FN_PCIE_TO_PCI] = {PCI_VENDOR_ID_REDHAT, 0x000e},
+	[PCI_FN_PCI_BRIDGE] = {PCI_VENDOR_ID_REDHAT, 0x0001},
 };
 
 static bool is_port(enum pci_function_kind kind)
 {
-	return kind == PCI_FN_ROOT_PORT || kind == PCI_FN_UPSTREAM || kind == PCI_FN_DOWNSTREAM;
+	return kind == PCI_FN_ROOT_PORT || kind == PCI_FN_UPSTREAM ||
+	       kind == PCI_FN_DOWNSTREAM;
 }
 
 static void compose_header(struct pci_function *fn, const struct endpoint_pci_info *info)
@@ -93,7 +94,8 @@ static void compose_header(struct pci_function *fn, const struct endpoint_pci_in
 	cfg[PCI_PREF_MEMORY_BASE] = cfg[PCI_PREF_MEMORY_LIMIT] = PCI_PREF_RANGE_TYPE_64;
 }
 
-/* Flags in the low bits; sizes come with the masks. -EINVAL: a 64-bit BAR without room. */
+/* Flags in the low bits; sizes come with the masks. -EINVAL: a 64-bit BAR without room.
+ */
 static int compose_bars(struct pci_function *fn)
 {
 	unsigned nr = fn->kind == PCI_FN_ENDPOINT ? HW_NR_BARS : 2, i;
@@ -107,16 +109,19 @@ static int compose_bars(struct pci_function *fn)
 		if (i >= nr || !is_power_of_2(bar->size))
 			return -EINVAL;
 		if (bar->flags & HW_BAR_IO) {
-			if (bar->size < 4 || bar->size > 0x10000 || bar->flags & HW_BAR_64)
+			if (bar->size < 4 || bar->size > 0x10000 ||
+			    bar->flags & HW_BAR_64)
 				return -EINVAL;
 			put32(reg, PCI_BASE_ADDRESS_SPACE_IO);
 			continue;
 		}
-		if (bar->size < 16 || bar->size > BIT_ULL(bar->flags & HW_BAR_64 ? 46 : 31))
+		if (bar->size < 16 ||
+		    bar->size > BIT_ULL(bar->flags & HW_BAR_64 ? 46 : 31))
 			return -EINVAL;
 		put32(reg, (bar->flags & HW_BAR_64 ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) |
-				   (bar->flags & HW_BAR_PREFETCH ? PCI_BASE_ADDRESS_MEM_PREFETCH :
-								   0));
+				   (bar->flags & HW_BAR_PREFETCH
+					    ? PCI_BASE_ADDRESS_MEM_PREFETCH
+					    : 0));
 		if (bar->flags & HW_BAR_64) {
 			if (i + 1 >= nr || fn->desc.bar[i + 1].size)
 				return -EINVAL;
@@ -149,8 +154,9 @@ static int compose_pcie(struct composer *c, struct pci_function *fn,
 
 	if (!cap)
 		return -EINVAL;
-	put16(cap + PCI_EXP_FLAGS, (u16)(2 | (integrated ? PCI_EXP_TYPE_RC_END : types[fn->kind]) << 4 |
-				   (slot ? PCI_EXP_FLAGS_SLOT : 0)));
+	put16(cap + PCI_EXP_FLAGS,
+	      (u16)(2 | (integrated ? PCI_EXP_TYPE_RC_END : types[fn->kind]) << 4 |
+		    (slot ? PCI_EXP_FLAGS_SLOT : 0)));
 	if (fn->kind == PCI_FN_ENDPOINT && info->flr)
 		devcap |= PCI_EXP_DEVCAP_FLR;
 	put32(cap + PCI_EXP_DEVCAP, devcap);
@@ -167,9 +173,10 @@ static int compose_pcie(struct composer *c, struct pci_function *fn,
 	if (slot) {
 		put32(cap + PCI_EXP_SLTCAP,
 		      (u32)desc->slot_number << 19 |
-			      (desc->hotplug ? PCI_EXP_SLTCAP_ABP | PCI_EXP_SLTCAP_PCP |
-						       PCI_EXP_SLTCAP_HPS | PCI_EXP_SLTCAP_HPC :
-					       0));
+			      (desc->hotplug
+				       ? PCI_EXP_SLTCAP_ABP | PCI_EXP_SLTCAP_PCP |
+						 PCI_EXP_SLTCAP_HPS | PCI_EXP_SLTCAP_HPC
+				       : 0));
 		put32(cap + PCI_EXP_DEVCAP2, PCI_EXP_DEVCAP2_ARI);
 	}
 	return 0;
@@ -183,7 +190,8 @@ static int compose_caps(struct pci_function *fn, const struct endpoint_pci_info 
 		.link = fn->reset + PCI_CAPABILITY_LIST,
 		.ext_next = PCI_CFG_SPACE_SIZE,
 	};
-	bool pcie = fn->kind == PCI_FN_ENDPOINT ? info->pcie : fn->kind != PCI_FN_PCI_BRIDGE;
+	bool pcie =
+		fn->kind == PCI_FN_ENDPOINT ? info->pcie : fn->kind != PCI_FN_PCI_BRIDGE;
 	u8 *cap;
 
 	if (info->pm || fn->kind == PCI_FN_PCIE_TO_PCI) {
@@ -196,10 +204,13 @@ static int compose_caps(struct pci_function *fn, const struct endpoint_pci_info 
 		if (!is_power_of_2(info->msi_vectors) || info->msi_vectors > 32)
 			return -EINVAL;
 		cap = add_cap(&c, PCI_CAP_ID_MSI,
-			      info->msi_maskable ? info->msi_64 ? 24 : 20 : info->msi_64 ? 14 : 10);
-		put16(cap + PCI_MSI_FLAGS, (u16)(ilog2(info->msi_vectors) << 1 |
-					   (info->msi_64 ? PCI_MSI_FLAGS_64BIT : 0) |
-					   (info->msi_maskable ? PCI_MSI_FLAGS_MASKBIT : 0)));
+			      info->msi_maskable ? info->msi_64 ? 24 : 20
+			      : info->msi_64	 ? 14
+						 : 10);
+		put16(cap + PCI_MSI_FLAGS,
+		      (u16)(ilog2(info->msi_vectors) << 1 |
+			    (info->msi_64 ? PCI_MSI_FLAGS_64BIT : 0) |
+			    (info->msi_maskable ? PCI_MSI_FLAGS_MASKBIT : 0)));
 	}
 	if (pcie && compose_pcie(&c, fn, info))
 		return -EINVAL;
@@ -229,12 +240,12 @@ static int compose_caps(struct pci_function *fn, const struct endpoint_pci_info 
 		return fn->desc.acs || fn->desc.ari ? -EINVAL : 0;
 	if (fn->desc.acs) {
 		cap = add_ext_cap(&c, PCI_EXT_CAP_ID_ACS, 1, 8);
-		put16(cap + PCI_ACS_CAP,
-		      fn->desc.acs_caps ? fn->desc.acs_caps :
-		      fn->kind == PCI_FN_ENDPOINT ?
-					  PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_DT :
-					  PCI_ACS_SV | PCI_ACS_TB | PCI_ACS_RR | PCI_ACS_CR |
-						  PCI_ACS_UF | PCI_ACS_DT);
+		put16(cap + PCI_ACS_CAP, fn->desc.acs_caps ? fn->desc.acs_caps
+					 : fn->kind == PCI_FN_ENDPOINT
+						 ? PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_DT
+						 : PCI_ACS_SV | PCI_ACS_TB | PCI_ACS_RR |
+							   PCI_ACS_CR | PCI_ACS_UF |
+							   PCI_ACS_DT);
 	}
 	if (fn->desc.ari)
 		add_ext_cap(&c, PCI_EXT_CAP_ID_ARI, 1, 8);
@@ -257,7 +268,8 @@ static int compose_image(struct pci_function *fn)
 	if (fn->desc.multifunction)
 		cfg[PCI_HEADER_TYPE] |= PCI_HEADER_TYPE_MFD;
 	put16(cfg + PCI_COMMAND, 0);
-	put16(cfg + PCI_STATUS, get16(cfg + PCI_STATUS) & ~(PCI_STATUS_ERROR_BITS | PCI_STATUS_INTERRUPT));
+	put16(cfg + PCI_STATUS,
+	      get16(cfg + PCI_STATUS) & ~(PCI_STATUS_ERROR_BITS | PCI_STATUS_INTERRUPT));
 	cfg[PCI_CACHE_LINE_SIZE] = cfg[PCI_LATENCY_TIMER] = 0;
 	cfg[PCI_INTERRUPT_LINE] = 0;
 	if (bridge) {
@@ -265,14 +277,15 @@ static int compose_image(struct pci_function *fn)
 		cfg[PCI_IO_BASE] &= PCI_IO_RANGE_TYPE_MASK;
 		cfg[PCI_IO_LIMIT] &= PCI_IO_RANGE_TYPE_MASK;
 		put32(cfg + PCI_MEMORY_BASE, 0);
-		put32(cfg + PCI_PREF_MEMORY_BASE, get32(cfg + PCI_PREF_MEMORY_BASE) & 0x000f000f);
+		put32(cfg + PCI_PREF_MEMORY_BASE,
+		      get32(cfg + PCI_PREF_MEMORY_BASE) & 0x000f000f);
 		put32(cfg + PCI_PREF_BASE_UPPER32, 0);
 		put32(cfg + PCI_PREF_LIMIT_UPPER32, 0);
 		put32(cfg + PCI_IO_BASE_UPPER16, 0);
 		put16(cfg + PCI_BRIDGE_CONTROL, 0);
 	}
-	fn->cfg_size = fn->desc.image_len > PCI_CFG_SPACE_SIZE ? PCI_CFG_SPACE_EXP_SIZE :
-								PCI_CFG_SPACE_SIZE;
+	fn->cfg_size = fn->desc.image_len > PCI_CFG_SPACE_SIZE ? PCI_CFG_SPACE_EXP_SIZE
+							       : PCI_CFG_SPACE_SIZE;
 	return 0;
 }
 

@@ -48,8 +48,8 @@ int pci_enable_device(struct pci_dev *pdev)
 			continue;
 		if (!pci_resource_len(pdev, i))
 			continue;
-		decode |= pdev->resource[i].flags & IORESOURCE_IO ? PCI_COMMAND_IO :
-								    PCI_COMMAND_MEMORY;
+		decode |= pdev->resource[i].flags & IORESOURCE_IO ? PCI_COMMAND_IO
+								  : PCI_COMMAND_MEMORY;
 	}
 	set_command(pdev, 0, decode);
 	if (pdev->pin && !pdev->msi_enabled && !pdev->msix_enabled)

@@ -153,9 +153,11 @@ static void pcieport_remove(struct pci_dev *pdev)
 }
 
 static const struct pci_device_id pcieport_ids[] = {
-	{ PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_CLASS_BRIDGE_PCI << 8, ~0U, 0, 0 },
-	{ PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_CLASS_BRIDGE_PCI << 8 | 1, ~0U, 0, 0 },
-	{ 0 },
+	{PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_CLASS_BRIDGE_PCI << 8, ~0U,
+	 0, 0},
+	{PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_CLASS_BRIDGE_PCI << 8 | 1,
+	 ~0U, 0, 0},
+	{0},
 };
 
 static int stub_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -175,13 +177,13 @@ int pci_register_builtin_drivers(struct pci_host *host)
 	if (!b)
 		return -ENOMEM;
 	b->pcieport = (struct pci_driver){
-		.driver = { .name = "pcieport", .driver_managed_dma = true },
+		.driver = {.name = "pcieport", .driver_managed_dma = true},
 		.id_table = pcieport_ids,
 		.probe = pcieport_probe,
 		.remove = pcieport_remove,
 	};
 	b->stub = (struct pci_driver){
-		.driver = { .name = "pci-stub", .driver_managed_dma = true },
+		.driver = {.name = "pci-stub", .driver_managed_dma = true},
 		.probe = stub_probe,
 	};
 	ret = pci_register_driver(host, &b->pcieport);

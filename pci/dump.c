@@ -49,7 +49,8 @@ static struct dump_fn *find_fn(const struct dump *d, u32 addr)
 	return lo < d->nr && address(d->fns[lo]) == addr ? d->fns[lo] : NULL;
 }
 
-static u32 dump_read(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where, u8 size)
+static u32 dump_read(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where,
+		     u8 size)
 {
 	const struct dump_fn *fn =
 		find_fn(host->ops_data, (u32)segment << 16 | (u32)bus << 8 | devfn);
@@ -59,11 +60,12 @@ static u32 dump_read(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 w
 	return get_size(fn->config + where, size);
 }
 
-static const struct pci_ops dump_ops = { .read = dump_read };
+static const struct pci_ops dump_ops = {.read = dump_read};
 
 /* ---- text ---- */
 
-static void __printf(4, 5) tell(char **error, const char *name, u32 line, const char *fmt, ...)
+static void __printf(4, 5)
+	tell(char **error, const char *name, u32 line, const char *fmt, ...)
 {
 	char what[160];
 	va_list ap;
@@ -71,8 +73,8 @@ static void __printf(4, 5) tell(char **error, const char *name, u32 line, const 
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	if (error && (line ? asprintf(error, "%s:%u: %s\n", name, line, what) :
-			     asprintf(error, "%s: %s\n", name, what)) < 0)
+	if (error && (line ? asprintf(error, "%s:%u: %s\n", name, line, what)
+			   : asprintf(error, "%s: %s\n", name, what)) < 0)
 		*error = NULL;
 }
 
@@ -109,8 +111,9 @@ static bool take_address(const char *p, struct dump_fn *fn)
 	} else {
 		p++;
 	}
-	if (!take_hex(&p, 2, &bus) || *p++ != ':' || !take_hex(&p, 2, &slot) || *p++ != '.' ||
-	    !take_hex(&p, 1, &func) || (*p && *p != ' ') || slot > 31 || func > 7)
+	if (!take_hex(&p, 2, &bus) || *p++ != ':' || !take_hex(&p, 2, &slot) ||
+	    *p++ != '.' || !take_hex(&p, 1, &func) || (*p && *p != ' ') || slot > 31 ||
+	    func > 7)
 		return false;
 	fn->domain = (u16)domain;
 	fn->bus = (u8)bus;
@@ -123,7 +126,8 @@ static int take_bytes(const char *p, struct dump_fn *fn)
 {
 	unsigned off, byte, i, digits = (unsigned)strcspn(p, ":");
 
-	if (digits < 2 || digits > 3 || !take_hex(&p, digits, &off) || *p++ != ':' || *p != ' ')
+	if (digits < 2 || digits > 3 || !take_hex(&p, digits, &off) || *p++ != ':' ||
+	    *p != ' ')
 		return -ENOENT;
 	if (off % 16 || off >= PCI_CFG_SPACE_EXP_SIZE || off != fn->len)
 		return -EINVAL;
@@ -164,7 +168,8 @@ static struct dump_fn *new_fn(struct dump *d)
 	return fn;
 }
 
-static int read_text(struct dump *d, const char *name, const char *text, size_t len, char **error)
+static int read_text(struct dump *d, const char *name, const char *text, size_t len,
+		     char **error)
 {
 	const char *p = text, *end = text + len;
 	struct dump_fn *fn = NULL, at;
@@ -193,7 +198,8 @@ static int read_text(struct dump *d, const char *name, const char *text, size_t 
 			continue;
 		ret = take_bytes(buf, fn);
 		if (ret == -EINVAL) {
-			tell(error, name, line, "not 16 bytes of registers in their order");
+			tell(error, name, line,
+			     "not 16 bytes of registers in their order");
 			return -EINVAL;
 		}
 	}
@@ -202,7 +208,8 @@ static int read_text(struct dump *d, const char *name, const char *text, size_t 
 
 static int by_address(const void *a, const void *b)
 {
-	u32 x = address(*(struct dump_fn *const *)a), y = address(*(struct dump_fn *const *)b);
+	u32 x = address(*(struct dump_fn *const *)a),
+	    y = address(*(struct dump_fn *const *)b);
 
 	return x < y ? -1 : x > y;
 }
@@ -212,19 +219,21 @@ static int check(struct dump *d, const char *name, char **error)
 	unsigned i;
 
 	if (!d->nr) {
-		tell(error, name, 0, "no PCI function in it; wanted is what `lspci -n -xxxx -D' prints");
+		tell(error, name, 0,
+		     "no PCI function in it; wanted is what `lspci -n -xxxx -D' prints");
 		return -EINVAL;
 	}
 	qsort(d->fns, d->nr, sizeof(*d->fns), by_address);
 	for (i = 0; i < d->nr; i++) {
 		if (d->fns[i]->len < 64) {
 			tell(error, name, d->fns[i]->line,
-			     "the registers of this function are missing (lspci -xxxx, as root)");
+			     "the registers of this function are missing (lspci -xxxx, "
+			     "as root)");
 			return -EINVAL;
 		}
 		if (i && address(d->fns[i]) == address(d->fns[i - 1])) {
-			tell(error, name, d->fns[i]->line, "this function was on line %u already",
-			     d->fns[i - 1]->line);
+			tell(error, name, d->fns[i]->line,
+			     "this function was on line %u already", d->fns[i - 1]->line);
 			return -EINVAL;
 		}
 	}
@@ -241,14 +250,16 @@ static bool is_bridge(const struct dump_fn *fn)
 }
 
 /* The bridge whose secondary bus is @bus; or the innermost one above it. */
-static const struct dump_fn *bridge_above(const struct dump *d, u16 domain, u8 bus, bool exact)
+static const struct dump_fn *bridge_above(const struct dump *d, u16 domain, u8 bus,
+					  bool exact)
 {
 	const struct dump_fn *best = NULL;
 	unsigned i;
 
 	for (i = 0; i < d->nr; i++) {
 		const struct dump_fn *fn = d->fns[i];
-		u8 sec = fn->config[PCI_SECONDARY_BUS], last = fn->config[PCI_SUBORDINATE_BUS];
+		u8 sec = fn->config[PCI_SECONDARY_BUS],
+		   last = fn->config[PCI_SUBORDINATE_BUS];
 
 		if (fn->domain != domain || !is_bridge(fn) || !sec || sec <= fn->bus)
 			continue;
@@ -309,7 +320,8 @@ static void adopt(struct pci_dev *pdev, const struct dump_fn *fn)
 
 static struct pci_dev *make_device(struct pci_host *host, struct dump_fn *fn)
 {
-	struct pci_dev *pdev = pci_get_domain_bus_and_slot(host, fn->domain, fn->bus, fn->devfn);
+	struct pci_dev *pdev =
+		pci_get_domain_bus_and_slot(host, fn->domain, fn->bus, fn->devfn);
 	struct pci_bus *bus;
 
 	if (pdev) {
@@ -323,11 +335,13 @@ static struct pci_dev *make_device(struct pci_host *host, struct dump_fn *fn)
 	if (!pdev)
 		return NULL;
 	if (pci_setup_device(pdev))
-		pdev->hdr_type = PCI_HEADER_TYPE_NORMAL; /* listed, so the kernel has it */
+		pdev->hdr_type =
+			PCI_HEADER_TYPE_NORMAL; /* listed, so the kernel has it */
 	pci_init_capabilities(pdev);
 	pci_fixup_header(pdev);
 	adopt(pdev, fn);
-	if (pdev->class >> 8 == PCI_CLASS_SYSTEM_IOMMU && pdev->vendor == PCI_VENDOR_ID_AMD)
+	if (pdev->class >> 8 == PCI_CLASS_SYSTEM_IOMMU &&
+	    pdev->vendor == PCI_VENDOR_ID_AMD)
 		host->amd_iommu = true;
 	pci_link_dev(pdev);
 	return pdev;
@@ -335,7 +349,8 @@ static struct pci_dev *make_device(struct pci_host *host, struct dump_fn *fn)
 
 static int by_order(const void *a, const void *b)
 {
-	const struct dump_fn *x = *(struct dump_fn *const *)a, *y = *(struct dump_fn *const *)b;
+	const struct dump_fn *x = *(struct dump_fn *const *)a,
+			     *y = *(struct dump_fn *const *)b;
 
 	return x->order < y->order ? -1 : x->order > y->order;
 }
@@ -355,8 +370,8 @@ static int make_tree(struct pci_host *host, struct dump *d)
 	for (i = 0; i < d->nr && !ret; i++)
 		ret = make_device(host, ordered[i]) ? 0 : -ENOMEM;
 	for (i = 0; i < d->nr && !ret; i++) {
-		pdev = pci_get_domain_bus_and_slot(host, ordered[i]->domain, ordered[i]->bus,
-						   ordered[i]->devfn);
+		pdev = pci_get_domain_bus_and_slot(host, ordered[i]->domain,
+						   ordered[i]->bus, ordered[i]->devfn);
 		list_move_tail(&pdev->host_node, &host->devices);
 		put_device(&pdev->dev);
 	}
@@ -385,6 +400,7 @@ int pci_dump_parse(const char *name, const char *text, size_t len, struct pci_ho
 	mutex_init(&host->lock);
 	INIT_LIST_HEAD(&host->root_buses);
 	INIT_LIST_HEAD(&host->devices);
+	INIT_LIST_HEAD(&host->removals);
 	ret = read_text(d, name, text, len, error);
 	if (!ret)
 		ret = check(d, name, error);

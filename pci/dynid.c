@@ -16,7 +16,8 @@ struct dynid {
 	struct list_head node; /* pci_driver.dynids; dynids_lock */
 };
 
-const struct pci_device_id *pci_match_dynid(struct pci_driver *drv, const struct pci_dev *pdev)
+const struct pci_device_id *pci_match_dynid(struct pci_driver *drv,
+					    const struct pci_dev *pdev)
 {
 	struct dynid *d;
 
@@ -65,7 +66,8 @@ static unsigned scan_hex(const char *p, const char *end, u64 *out, unsigned max)
 
 		while (p < end && is_blank(*p))
 			p++;
-		if (end - p > 2 && p[0] == '0' && (p[1] | 0x20) == 'x' && hex_digit(p[2]) >= 0)
+		if (end - p > 2 && p[0] == '0' && (p[1] | 0x20) == 'x' &&
+		    hex_digit(p[2]) >= 0)
 			p += 2;
 		for (; p < end && hex_digit(*p) >= 0; p++) {
 			val = val << 4 | (u64)hex_digit(*p);
@@ -122,7 +124,7 @@ static bool known_data(const struct pci_driver *drv, u64 data)
 
 int pci_new_id_store(struct pci_driver *drv, const char *buf, size_t len)
 {
-	u64 raw[7] = { 0, 0, PCI_ANY_ID, PCI_ANY_ID, 0, 0, 0 };
+	u64 raw[7] = {0, 0, PCI_ANY_ID, PCI_ANY_ID, 0, 0, 0};
 	unsigned fields = scan_hex(buf, buf + len, raw, 7), i;
 	struct dynid *d;
 	u32 v[6];
@@ -142,7 +144,7 @@ int pci_new_id_store(struct pci_driver *drv, const char *buf, size_t len)
 	d = kzalloc(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	d->id = (struct pci_device_id){ v[0], v[1], v[2], v[3], v[4], v[5], raw[6], 0 };
+	d->id = (struct pci_device_id){v[0], v[1], v[2], v[3], v[4], v[5], raw[6], 0};
 	mutex_lock(&drv->dynids_lock);
 	list_add_tail(&d->node, &drv->dynids);
 	mutex_unlock(&drv->dynids_lock);
@@ -152,7 +154,7 @@ int pci_new_id_store(struct pci_driver *drv, const char *buf, size_t len)
 
 int pci_remove_id_store(struct pci_driver *drv, const char *buf, size_t len)
 {
-	u64 raw[6] = { 0, 0, PCI_ANY_ID, PCI_ANY_ID, 0, 0 };
+	u64 raw[6] = {0, 0, PCI_ANY_ID, PCI_ANY_ID, 0, 0};
 	struct dynid *d, *tmp;
 	u32 v[6];
 	unsigned i;

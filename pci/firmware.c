@@ -24,7 +24,7 @@ enum space { SPACE_IO, SPACE_MEM, SPACE_PREF, NR_SPACES };
 /* A BAR or a window that wants a place. */
 struct item {
 	struct pci_function *fn;
-	s8 bar;		  /* 0 to 6, or -1: the window of fn */
+	s8 bar; /* 0 to 6, or -1: the window of fn */
 	u8 space;
 	bool fixed;
 	u64 size, align, addr;
@@ -37,7 +37,7 @@ struct layout {
 	char **error;
 };
 
-static const char *const space_names[] = { "I/O ports", "memory", "prefetchable memory" };
+static const char *const space_names[] = {"I/O ports", "memory", "prefetchable memory"};
 
 static void __printf(2, 3) fail(char **error, const char *fmt, ...)
 {
@@ -58,7 +58,8 @@ static void name_fn(char name[24], const struct pci_function *fn)
 
 /* ---- bus numbers ---- */
 
-static int number_buses(struct pci_hw_bus *bus, unsigned limit, unsigned *next, char **error)
+static int number_buses(struct pci_hw_bus *bus, unsigned limit, unsigned *next,
+			char **error)
 {
 	struct pci_function *fn;
 	char name[24];
@@ -71,7 +72,8 @@ static int number_buses(struct pci_hw_bus *bus, unsigned limit, unsigned *next, 
 			continue;
 		name_fn(name, fn);
 		if (first && (first < *next || last < first || last > limit)) {
-			fail(error, "bridge %s: bus numbers %u to %u are taken or out of range",
+			fail(error,
+			     "bridge %s: bus numbers %u to %u are taken or out of range",
 			     name, first, last);
 			return -EINVAL;
 		}
@@ -100,7 +102,8 @@ static enum space bar_space(const struct pci_function *fn, unsigned bar)
 
 	if (flags & HW_BAR_IO)
 		return SPACE_IO;
-	if (fn->bus->bridge && bar < HW_NR_BARS && (flags & HW_BAR_64) && (flags & HW_BAR_PREFETCH))
+	if (fn->bus->bridge && bar < HW_NR_BARS && (flags & HW_BAR_64) &&
+	    (flags & HW_BAR_PREFETCH))
 		return SPACE_PREF;
 	return SPACE_MEM;
 }
@@ -141,8 +144,8 @@ static void sort_items(struct item *items, unsigned nr)
 	}
 }
 
-static bool collides(const struct item *items, unsigned nr, const struct item *item, u64 addr,
-		     u64 *next)
+static bool collides(const struct item *items, unsigned nr, const struct item *item,
+		     u64 addr, u64 *next)
 {
 	bool io = item->space == SPACE_IO;
 	unsigned i;
@@ -161,7 +164,8 @@ static bool collides(const struct item *items, unsigned nr, const struct item *i
 }
 
 /* Lowest place in [base, last] that is free of the @nr items placed already. */
-static bool place(const struct item *items, unsigned nr, struct item *item, u64 base, u64 last)
+static bool place(const struct item *items, unsigned nr, struct item *item, u64 base,
+		  u64 last)
 {
 	u64 addr = ALIGN(base, item->align), next;
 
@@ -219,7 +223,7 @@ static int collect_windows(struct layout *l, struct pci_function *fn)
 		unsigned nr = l->nr - first, i, n = 0;
 		struct item *direct;
 
-		windows[s] = (struct item){ .fn = fn, .bar = -1, .space = (u8)s };
+		windows[s] = (struct item){.fn = fn, .bar = -1, .space = (u8)s};
 		if (fn->desc.has_windows && w->fixed) {
 			windows[s].fixed = true;
 			windows[s].addr = w->base;
@@ -227,7 +231,8 @@ static int collect_windows(struct layout *l, struct pci_function *fn)
 			windows[s].align = window_granularity(s);
 			continue;
 		}
-		/* Only what sits on the bus itself: deeper things are in those windows. */
+		/* Only what sits on the bus itself: deeper things are in those windows.
+		 */
 		direct = kcalloc(nr + 1, sizeof(*direct));
 		if (!direct)
 			return -ENOMEM;
@@ -236,7 +241,7 @@ static int collect_windows(struct layout *l, struct pci_function *fn)
 				direct[n++] = behind[i];
 		}
 		sort_items(direct, n);
-		window_size(&(struct layout){ .items = direct, .nr = n }, 0, &windows[s]);
+		window_size(&(struct layout){.items = direct, .nr = n}, 0, &windows[s]);
 		kfree(direct);
 		if (fn->desc.hotplug && s != SPACE_IO && windows[s].size < SZ_2M) {
 			windows[s].size = SZ_2M;
@@ -273,7 +278,8 @@ static int collect_bus(struct layout *l, struct pci_hw_bus *bus)
 			if (!bar->size)
 				continue;
 			if (item.space != SPACE_IO && item.align < SZ_4K)
-				item.align = SZ_4K; /* a page of its own, as for user space */
+				item.align =
+					SZ_4K; /* a page of its own, as for user space */
 			ret = add_item(l, &item);
 			if (ret)
 				return ret;
@@ -301,11 +307,12 @@ static void store_item(const struct item *item)
 
 static bool in_range(const struct item *item, u64 base, u64 last)
 {
-	return item->addr >= base && item->addr <= last && item->size - 1 <= last - item->addr;
+	return item->addr >= base && item->addr <= last &&
+	       item->size - 1 <= last - item->addr;
 }
 
-static int place_item(struct layout *l, struct pci_hw_bus *bus, struct item *placed, unsigned nr,
-		      struct item *item)
+static int place_item(struct layout *l, struct pci_hw_bus *bus, struct item *placed,
+		      unsigned nr, struct item *item)
 {
 	struct pci_function *bridge = bus->bridge;
 	char name[24];
@@ -316,17 +323,21 @@ static int place_item(struct layout *l, struct pci_hw_bus *bus, struct item *pla
 		return 0;
 	if (item->fixed) {
 		if (collides(placed, nr, item, item->addr, &next)) {
-			fail(l->error, "%s: %s at 0x%llx collides with something else", name,
-			     space_names[item->space], (unsigned long long)item->addr);
+			fail(l->error, "%s: %s at 0x%llx collides with something else",
+			     name, space_names[item->space],
+			     (unsigned long long)item->addr);
 			return -EINVAL;
 		}
-		if (bridge && !in_range(item, bridge->desc.window[item->space].base,
-					bridge->desc.window[item->space].last) &&
+		if (bridge &&
+		    !in_range(item, bridge->desc.window[item->space].base,
+			      bridge->desc.window[item->space].last) &&
 		    !(item->space == SPACE_PREF &&
 		      in_range(item, bridge->desc.window[SPACE_MEM].base,
 			       bridge->desc.window[SPACE_MEM].last))) {
-			fail(l->error, "%s: %s at 0x%llx is outside the window of the bridge above",
-			     name, space_names[item->space], (unsigned long long)item->addr);
+			fail(l->error,
+			     "%s: %s at 0x%llx is outside the window of the bridge above",
+			     name, space_names[item->space],
+			     (unsigned long long)item->addr);
 			return -EINVAL;
 		}
 		return 0;
@@ -352,8 +363,8 @@ static int place_item(struct layout *l, struct pci_hw_bus *bus, struct item *pla
 		    place(placed, nr, item, bus->mem64_base, bus->mem64_last))
 			return 0;
 	}
-	fail(l->error, "%s: no room for 0x%llx bytes of %s", name, (unsigned long long)item->size,
-	     space_names[item->space]);
+	fail(l->error, "%s: no room for 0x%llx bytes of %s", name,
+	     (unsigned long long)item->size, space_names[item->space]);
 	return -ENOSPC;
 }
 
@@ -392,7 +403,7 @@ static int place_bus(struct layout *l, struct pci_hw_bus *bus)
 
 static u8 interrupt_line(const struct pci_function *fn, unsigned pin)
 {
-	static const u8 lines[] = { 10, 10, 11, 11 };
+	static const u8 lines[] = {10, 10, 11, 11};
 	const struct pci_hw_bus *bus = fn->bus;
 	unsigned slot = PCI_SLOT(fn->devfn), swizzle = pin - 1;
 
@@ -430,14 +441,20 @@ static void write_windows(struct pci_function *fn, u8 *cfg)
 	cfg[PCI_SECONDARY_BUS] = fn->secondary->number;
 	cfg[PCI_SUBORDINATE_BUS] = fn->secondary->last;
 	/* A closed window has its base above its limit. */
-	cfg[PCI_IO_BASE] = (u8)((cfg[PCI_IO_BASE] & 0xf) | (w[0].last < w[0].base ? 0xf0 : w[0].base >> 8 & 0xf0));
-	cfg[PCI_IO_LIMIT] = (u8)((cfg[PCI_IO_LIMIT] & 0xf) | (w[0].last < w[0].base ? 0 : w[0].last >> 8 & 0xf0));
+	cfg[PCI_IO_BASE] = (u8)((cfg[PCI_IO_BASE] & 0xf) |
+				(w[0].last < w[0].base ? 0xf0 : w[0].base >> 8 & 0xf0));
+	cfg[PCI_IO_LIMIT] = (u8)((cfg[PCI_IO_LIMIT] & 0xf) |
+				 (w[0].last < w[0].base ? 0 : w[0].last >> 8 & 0xf0));
 	if ((cfg[PCI_IO_BASE] & 0xf) == PCI_IO_RANGE_TYPE_32) {
-		put16(cfg + PCI_IO_BASE_UPPER16, (u16)(w[0].last < w[0].base ? 0 : w[0].base >> 16));
-		put16(cfg + PCI_IO_LIMIT_UPPER16, (u16)(w[0].last < w[0].base ? 0 : w[0].last >> 16));
+		put16(cfg + PCI_IO_BASE_UPPER16,
+		      (u16)(w[0].last < w[0].base ? 0 : w[0].base >> 16));
+		put16(cfg + PCI_IO_LIMIT_UPPER16,
+		      (u16)(w[0].last < w[0].base ? 0 : w[0].last >> 16));
 	}
-	put16(cfg + PCI_MEMORY_BASE, (u16)(w[1].last < w[1].base ? 0xfff0 : w[1].base >> 16 & 0xfff0));
-	put16(cfg + PCI_MEMORY_LIMIT, (u16)(w[1].last < w[1].base ? 0 : w[1].last >> 16 & 0xfff0));
+	put16(cfg + PCI_MEMORY_BASE,
+	      (u16)(w[1].last < w[1].base ? 0xfff0 : w[1].base >> 16 & 0xfff0));
+	put16(cfg + PCI_MEMORY_LIMIT,
+	      (u16)(w[1].last < w[1].base ? 0 : w[1].last >> 16 & 0xfff0));
 	put16(cfg + PCI_PREF_MEMORY_BASE,
 	      (u16)((cfg[PCI_PREF_MEMORY_BASE] & 0xf) |
 		    (w[2].last < w[2].base ? 0xfff0 : w[2].base >> 16 & 0xfff0)));
@@ -478,10 +495,12 @@ static void start_function(struct pci_host *host, struct pci_function *fn)
 	if (fn->desc.image) {
 		memcpy(cfg, fn->desc.image, fn->desc.image_len);
 	} else {
-		put16(cfg + PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_SERR |
-						 (fn->secondary ? PCI_COMMAND_MASTER : 0));
+		put16(cfg + PCI_COMMAND,
+		      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_SERR |
+			      (fn->secondary ? PCI_COMMAND_MASTER : 0));
 		if (cfg[PCI_INTERRUPT_PIN] >= 1 && cfg[PCI_INTERRUPT_PIN] <= 4)
-			cfg[PCI_INTERRUPT_LINE] = interrupt_line(fn, cfg[PCI_INTERRUPT_PIN]);
+			cfg[PCI_INTERRUPT_LINE] =
+				interrupt_line(fn, cfg[PCI_INTERRUPT_PIN]);
 	}
 	if (fn->desc.multifunction)
 		cfg[PCI_HEADER_TYPE] |= PCI_HEADER_TYPE_MFD;
@@ -514,7 +533,7 @@ int pci_firmware_assign(struct pci_host *host, char **error)
 	if (error)
 		*error = NULL;
 	list_for_each_entry(root, &hardware->roots, node) {
-		struct layout l = { .host = host, .error = error };
+		struct layout l = {.host = host, .error = error};
 		unsigned next = root->number + 1U;
 
 		ret = number_buses(root, root->last, &next, error);

@@ -29,7 +29,8 @@ int pci_hw_add_root(struct pci_host *host, u16 segment, u8 first, u8 last,
 	if (last < first)
 		return -EINVAL;
 	list_for_each_entry(other, &host->hardware->roots, node) {
-		if (other->segment == segment && first <= other->last && other->number <= last)
+		if (other->segment == segment && first <= other->last &&
+		    other->number <= last)
 			return -EEXIST;
 	}
 	bus = kzalloc(sizeof(*bus));
@@ -77,7 +78,8 @@ static struct pci_function *alloc_function(const struct pci_function_desc *desc)
 		fn->secondary = kzalloc(sizeof(*fn->secondary));
 	fn->desc.driver = fn->driver;
 	fn->desc.props = NULL;
-	if (!fn->reset || (desc->driver && !fn->driver) || (desc->image && !fn->desc.image) ||
+	if (!fn->reset || (desc->driver && !fn->driver) ||
+	    (desc->image && !fn->desc.image) ||
 	    (desc->kind != PCI_FN_ENDPOINT && !fn->secondary)) {
 		free_function(fn);
 		return NULL;
@@ -95,9 +97,9 @@ static u32 image_bar_flags(const u8 *image, unsigned bar)
 
 	if (reg & PCI_BASE_ADDRESS_SPACE_IO)
 		return HW_BAR_IO;
-	return ((reg & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64 ?
-			HW_BAR_64 :
-			0) |
+	return ((reg & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64
+			? HW_BAR_64
+			: 0) |
 	       (reg & PCI_BASE_ADDRESS_MEM_PREFETCH ? HW_BAR_PREFETCH : 0) | HW_BAR_MMAP;
 }
 
@@ -119,10 +121,12 @@ static int settle_bars(struct pci_function *fn, const struct endpoint_pci_info *
 			u64 reg = get32(fn->desc.image + PCI_BASE_ADDRESS_0 + 4 * i);
 
 			if (bar[i].flags & HW_BAR_64 && i + 1 < (bridge ? 2 : HW_NR_BARS))
-				reg |= (u64)get32(fn->desc.image + PCI_BASE_ADDRESS_0 + 4 * i + 4)
+				reg |= (u64)get32(fn->desc.image + PCI_BASE_ADDRESS_0 +
+						  4 * i + 4)
 				       << 32;
-			bar[i].addr = reg & (bar[i].flags & HW_BAR_IO ? PCI_BASE_ADDRESS_IO_MASK :
-									PCI_BASE_ADDRESS_MEM_MASK);
+			bar[i].addr = reg & (bar[i].flags & HW_BAR_IO
+						     ? PCI_BASE_ADDRESS_IO_MASK
+						     : PCI_BASE_ADDRESS_MEM_MASK);
 			bar[i].fixed = bar[i].addr != 0;
 		}
 		if (bar[i].size && (!is_power_of_2(bar[i].size) ||
@@ -153,18 +157,18 @@ static void settle_windows(struct pci_function *fn)
 		base |= (u64)get16(r + PCI_IO_BASE_UPPER16) << 16;
 		limit |= (u64)get16(r + PCI_IO_LIMIT_UPPER16) << 16;
 	}
-	w[0] = (struct pci_window_desc){ base, limit, true };
+	w[0] = (struct pci_window_desc){base, limit, true};
 	base = (u64)(get16(r + PCI_MEMORY_BASE) & 0xfff0) << 16;
 	limit = (u64)(get16(r + PCI_MEMORY_LIMIT) & 0xfff0) << 16 | 0xfffff;
-	w[1] = (struct pci_window_desc){ base, limit, true };
+	w[1] = (struct pci_window_desc){base, limit, true};
 	base = (u64)(get16(r + PCI_PREF_MEMORY_BASE) & 0xfff0) << 16 |
 	       (u64)get32(r + PCI_PREF_BASE_UPPER32) << 32;
 	limit = (u64)(get16(r + PCI_PREF_MEMORY_LIMIT) & 0xfff0) << 16 | 0xfffff |
 		(u64)get32(r + PCI_PREF_LIMIT_UPPER32) << 32;
-	w[2] = (struct pci_window_desc){ base, limit, true };
+	w[2] = (struct pci_window_desc){base, limit, true};
 	for (unsigned i = 0; i < 3; i++) {
 		if (!w[i].base)
-			w[i] = (struct pci_window_desc){ 1, 0, true };
+			w[i] = (struct pci_window_desc){1, 0, true};
 	}
 }
 
@@ -177,7 +181,8 @@ static void init_hw_function(struct pci_host *host, struct pci_function *fn,
 	hf->segment = fn->bus->segment;
 	hf->unit = fn->desc.unit;
 	hf->max_payload = 128;
-	hf->flags = (fn->desc.async ? HW_FN_ASYNC : 0) | (fn->desc.no_mmap ? HW_FN_NO_MMAP : 0);
+	hf->flags = (fn->desc.async ? HW_FN_ASYNC : 0) |
+		    (fn->desc.no_mmap ? HW_FN_NO_MMAP : 0);
 	for (i = 0; i <= HW_NR_BARS; i++) {
 		hf->bar[i].phys = 0;
 		hf->bar[i].size = fn->desc.bar[i].size;
@@ -198,9 +203,11 @@ static int init_endpoint(struct pci_host *host, struct pci_function *fn, const u
 	if (fn->desc.model)
 		return endpoint_create(hw, fn->index, fn->desc.model, props);
 	if (fn->msix_cap)
-		return endpoint_msix_alloc(hw, fn->index,
-					   (get16(fn->reset + fn->msix_cap + PCI_MSIX_FLAGS) &
-					    PCI_MSIX_FLAGS_QSIZE) + 1);
+		return endpoint_msix_alloc(
+			hw, fn->index,
+			(get16(fn->reset + fn->msix_cap + PCI_MSIX_FLAGS) &
+			 PCI_MSIX_FLAGS_QSIZE) +
+				1);
 	return 0;
 }
 
@@ -357,7 +364,8 @@ struct pci_function *pci_hw_find(struct pci_host *host, u16 segment, u8 number, 
 	struct pci_function *fn;
 
 	list_for_each_entry(root, &host->hardware->roots, node) {
-		if (root->segment != segment || number < root->number || number > root->last)
+		if (root->segment != segment || number < root->number ||
+		    number > root->last)
 			continue;
 		bus = find_bus(root, number);
 		if (!bus)
@@ -372,7 +380,8 @@ struct pci_function *pci_hw_find(struct pci_host *host, u16 segment, u8 number, 
 
 struct pci_function *pci_hw_by_index(struct pci_host *host, u32 index)
 {
-	return index < host->hardware->nr_functions ? host->hardware->by_index[index] : NULL;
+	return index < host->hardware->nr_functions ? host->hardware->by_index[index]
+						    : NULL;
 }
 
 int pci_hw_free_slot(struct pci_hw_bus *bus, unsigned first)
@@ -397,9 +406,11 @@ void pci_fn_update_decode(struct pci_host *host, struct pci_function *fn)
 {
 	struct hw_function *hf = &fn_hw(host)->functions[fn->index];
 	u16 command = get16(hf->config + PCI_COMMAND);
-	unsigned rom_reg = fn->kind == PCI_FN_ENDPOINT ? PCI_ROM_ADDRESS : PCI_ROM_ADDRESS1, i;
-	bool d0 = !fn->pm_cap ||
-		  !(get16(hf->config + fn->pm_cap + PCI_PM_CTRL) & PCI_PM_CTRL_STATE_MASK);
+	unsigned rom_reg =
+			 fn->kind == PCI_FN_ENDPOINT ? PCI_ROM_ADDRESS : PCI_ROM_ADDRESS1,
+		 i;
+	bool d0 = !fn->pm_cap || !(get16(hf->config + fn->pm_cap + PCI_PM_CTRL) &
+				   PCI_PM_CTRL_STATE_MASK);
 
 	for (i = 0; i < HW_NR_BARS; i++) {
 		const struct pci_bar_desc *bar = &fn->desc.bar[i];
@@ -408,9 +419,11 @@ void pci_fn_update_decode(struct pci_host *host, struct pci_function *fn)
 
 		if (!bar->size)
 			continue;
-		if (d0 && fn->present && bar->flags & HW_BAR_IO && command & PCI_COMMAND_IO)
+		if (d0 && fn->present && bar->flags & HW_BAR_IO &&
+		    command & PCI_COMMAND_IO)
 			phys = get32(reg) & PCI_BASE_ADDRESS_IO_MASK;
-		if (d0 && fn->present && !(bar->flags & HW_BAR_IO) && command & PCI_COMMAND_MEMORY)
+		if (d0 && fn->present && !(bar->flags & HW_BAR_IO) &&
+		    command & PCI_COMMAND_MEMORY)
 			phys = (bar->flags & HW_BAR_64 ? get64(reg) : get32(reg)) &
 			       PCI_BASE_ADDRESS_MEM_MASK;
 		__atomic_store_n(&hf->bar[i].phys, phys, __ATOMIC_RELEASE);
@@ -420,8 +433,8 @@ void pci_fn_update_decode(struct pci_host *host, struct pci_function *fn)
 		bool on = d0 && fn->present && rom & PCI_ROM_ADDRESS_ENABLE &&
 			  command & PCI_COMMAND_MEMORY;
 
-		__atomic_store_n(&hf->bar[HW_NR_BARS].phys, on ? rom & PCI_ROM_ADDRESS_MASK : 0,
-				 __ATOMIC_RELEASE);
+		__atomic_store_n(&hf->bar[HW_NR_BARS].phys,
+				 on ? rom & PCI_ROM_ADDRESS_MASK : 0, __ATOMIC_RELEASE);
 	}
 }
 
@@ -511,7 +524,8 @@ static void decode_effects(struct pci_function *fn, const u8 *old, const u8 *now
 		fx->bus_reset = now[PCI_BRIDGE_CONTROL] & ~old[PCI_BRIDGE_CONTROL] &
 				PCI_BRIDGE_CTL_BUS_RESET;
 	if (fn->pm_cap && overlaps(off, size, fn->pm_cap + PCI_PM_CTRL, 1)) {
-		u8 was = old[fn->pm_cap + PCI_PM_CTRL], is = now[fn->pm_cap + PCI_PM_CTRL];
+		u8 was = old[fn->pm_cap + PCI_PM_CTRL],
+		   is = now[fn->pm_cap + PCI_PM_CTRL];
 
 		fx->decode = true;
 		fx->soft_reset = (was & PCI_PM_CTRL_STATE_MASK) == 3 &&
@@ -544,7 +558,7 @@ void pci_fn_config_write(struct pci_host *host, struct pci_function *fn, u16 off
 			 u8 size)
 {
 	struct hw_function *hf = &fn_hw(host)->functions[fn->index];
-	struct side_effects fx = { 0 };
+	struct side_effects fx = {0};
 	u8 old[256], written[4];
 	unsigned i;
 
@@ -556,7 +570,8 @@ void pci_fn_config_write(struct pci_host *host, struct pci_function *fn, u16 off
 	for (i = 0; i < size; i++) {
 		u8 *byte = &hf->config[off + i], w = fn->wmask[off + i];
 
-		*byte = (u8)(((*byte & ~w) | (written[i] & w)) & ~(written[i] & fn->w1c[off + i]));
+		*byte = (u8)(((*byte & ~w) | (written[i] & w)) &
+			     ~(written[i] & fn->w1c[off + i]));
 	}
 	if (fn->pm_cap && overlaps(off, size, fn->pm_cap + PCI_PM_CTRL, 1))
 		fix_power_state(fn, old, hf->config);
@@ -589,10 +604,12 @@ void pci_hw_set_presence_bits(struct pci_host *host, struct pci_hw_bus *bus)
 	list_for_each_entry(fn, &bus->functions, node)
 		here |= fn->present;
 	exp = fn_hw(host)->functions[port->index].config + port->pcie_cap;
-	put16(exp + PCI_EXP_SLTSTA, (u16)((get16(exp + PCI_EXP_SLTSTA) & ~PCI_EXP_SLTSTA_PDS) |
-				    (here ? PCI_EXP_SLTSTA_PDS : 0)));
-	put16(exp + PCI_EXP_LNKSTA, (u16)((get16(exp + PCI_EXP_LNKSTA) & ~PCI_EXP_LNKSTA_DLLLA) |
-				    (here ? PCI_EXP_LNKSTA_DLLLA : 0)));
+	put16(exp + PCI_EXP_SLTSTA,
+	      (u16)((get16(exp + PCI_EXP_SLTSTA) & ~PCI_EXP_SLTSTA_PDS) |
+		    (here ? PCI_EXP_SLTSTA_PDS : 0)));
+	put16(exp + PCI_EXP_LNKSTA,
+	      (u16)((get16(exp + PCI_EXP_LNKSTA) & ~PCI_EXP_LNKSTA_DLLLA) |
+		    (here ? PCI_EXP_LNKSTA_DLLLA : 0)));
 }
 
 void pci_hw_set_presence(struct pci_host *host, struct pci_function *fn, bool present)

@@ -24,19 +24,19 @@ struct pci_host;
 struct pci_hw_bus;
 
 enum pci_function_kind {
-	PCI_FN_ENDPOINT,     /* a model, or a plain function */
+	PCI_FN_ENDPOINT, /* a model, or a plain function */
 	PCI_FN_ROOT_PORT,
-	PCI_FN_UPSTREAM,     /* of a switch */
+	PCI_FN_UPSTREAM, /* of a switch */
 	PCI_FN_DOWNSTREAM,
 	PCI_FN_PCIE_TO_PCI,
-	PCI_FN_PCI_BRIDGE,   /* conventional on both sides */
+	PCI_FN_PCI_BRIDGE, /* conventional on both sides */
 };
 
 /* A BAR as the machine wants it; size 0: none. */
 struct pci_bar_desc {
-	u64 size;     /* bytes, a power of two */
-	u64 addr;     /* with fixed: where */
-	u32 flags;    /* HW_BAR_* */
+	u64 size;  /* bytes, a power of two */
+	u64 addr;  /* with fixed: where */
+	u32 flags; /* HW_BAR_* */
 	bool fixed;
 };
 
@@ -49,29 +49,30 @@ struct pci_window_desc {
 /* What to build. Zero fields: the model's or the kind's own. */
 struct pci_function_desc {
 	enum pci_function_kind kind;
-	u16 model;		  /* index into the endpoint models, 0: plain */
-	const u64 *props;	  /* the model's property values */
+	u16 model;		       /* index into the endpoint models, 0: plain */
+	const u64 *props;	       /* the model's property values */
 	struct endpoint_pci_info info; /* plain functions, and ids of bridges */
-	const u8 *image;	  /* registers as they shall be, of image_len (64 to 4096) bytes */
+	const u8 *image; /* registers as they shall be, of image_len (64 to 4096) bytes */
 	size_t image_len;
 	struct pci_bar_desc bar[HW_NR_BARS + 1]; /* [6]: ROM. Image: sizes */
 	struct pci_window_desc window[3];	 /* bridges: I/O, memory, prefetchable */
-	bool has_windows;	  /* window[] is meant */
-	bool acs;		  /* ports and multi-function endpoints: ACS capability */
-	u16 acs_caps;		  /* 0 with acs: SV TB RR CR UF DT */
-	bool multifunction;	  /* function 0: header bit 7 */
+	bool has_windows;			 /* window[] is meant */
+	bool acs;	    /* ports and multi-function endpoints: ACS capability */
+	u16 acs_caps;	    /* 0 with acs: SV TB RR CR UF DT */
+	bool multifunction; /* function 0: header bit 7 */
 	bool ari;
-	bool hotplug;		  /* root and downstream ports: slot is hot-pluggable */
-	bool integrated;	  /* PCI Express: root complex integrated endpoint */
-	bool no_mmap, async;	  /* HW_FN_* */
-	bool scratch;		  /* registers from 0x40 on that no capability has keep writes */
-	bool absent;		  /* the slot is empty until pci_hw_plug() */
-	u16 slot_number;	  /* ports: physical slot number, 0: none */
-	u8 bus_first, bus_last;	  /* bridges: fixed secondary and subordinate; 0: assigned */
-	s16 unit;		  /* index of the unit that translates for it, -1: none */
-	void *of_node;		  /* where it was described; handed to the device */
-	const char *driver;	  /* driver_override of the device; NULL: none */
-	bool untrusted;		  /* ports: external-facing */
+	bool hotplug;	     /* root and downstream ports: slot is hot-pluggable */
+	bool integrated;     /* PCI Express: root complex integrated endpoint */
+	bool no_mmap, async; /* HW_FN_* */
+	bool scratch;	 /* registers from 0x40 on that no capability has keep writes */
+	bool absent;	 /* the slot is empty until pci_hw_plug() */
+	u16 slot_number; /* ports: physical slot number, 0: none */
+	u8 bus_first,
+		bus_last;   /* bridges: fixed secondary and subordinate; 0: assigned */
+	s16 unit;	    /* index of the unit that translates for it, -1: none */
+	void *of_node;	    /* where it was described; handed to the device */
+	const char *driver; /* driver_override of the device; NULL: none */
+	bool untrusted;	    /* ports: external-facing */
 };
 
 struct pci_function {
@@ -79,15 +80,15 @@ struct pci_function {
 	enum pci_function_kind kind;
 	u8 devfn;
 	bool present;
-	struct pci_hw_bus *bus;	      /* where it sits */
-	struct pci_hw_bus *secondary; /* bridges */
-	struct list_head node;	      /* pci_hw_bus.functions, by devfn */
+	struct pci_hw_bus *bus;	       /* where it sits */
+	struct pci_hw_bus *secondary;  /* bridges */
+	struct list_head node;	       /* pci_hw_bus.functions, by devfn */
 	struct pci_function_desc desc; /* image, props and driver are copies */
 	u16 pcie_cap, pm_cap, msi_cap, msix_cap, af_cap;
-	u8 *reset; /* registers after a reset (cfg_size bytes), then masks: */
-	u8 *wmask; /* bits that software can write */
-	u8 *w1c;   /* bits that a one clears */
-	u8 *sticky; /* bits that a function-level reset leaves alone */
+	u8 *reset;    /* registers after a reset (cfg_size bytes), then masks: */
+	u8 *wmask;    /* bits that software can write */
+	u8 *w1c;      /* bits that a one clears */
+	u8 *sticky;   /* bits that a function-level reset leaves alone */
 	char *driver; /* desc.driver, copied */
 	u16 cfg_size;
 };
@@ -97,7 +98,7 @@ struct pci_hw_bus {
 	struct list_head functions;
 	struct list_head node; /* root buses: pci_hardware.roots */
 	u16 segment;
-	u8 number, last; /* secondary, subordinate; roots: the whole range */
+	u8 number, last;   /* secondary, subordinate; roots: the whole range */
 	bool conventional; /* PCI, not PCI Express */
 	s16 unit;	   /* default for its functions */
 	void *of_node;
@@ -108,9 +109,9 @@ struct pci_hw_bus {
 struct pci_hardware {
 	struct machine *machine;
 	struct mutex lock;
-	struct list_head roots; /* pci_hw_bus.node */
+	struct list_head roots;		/* pci_hw_bus.node */
 	struct pci_function **by_index; /* nr_functions entries, by hw_function */
-	u32 nr_functions; /* used */
+	u32 nr_functions;		/* used */
 	u32 max_functions;
 };
 
@@ -127,8 +128,8 @@ int __must_check pci_hw_add_root(struct pci_host *host, u16 segment, u8 first, u
  * (BARs overlap, size no power of two, capabilities do not fit, image too short);
  * -ENOSPC: no hw_function left; -ENOMEM.
  */
-int __must_check pci_hw_add_function(struct pci_host *host, struct pci_hw_bus *bus, u8 devfn,
-				     const struct pci_function_desc *desc,
+int __must_check pci_hw_add_function(struct pci_host *host, struct pci_hw_bus *bus,
+				     u8 devfn, const struct pci_function_desc *desc,
 				     struct pci_function **out);
 /**
  * pci_firmware_assign - what a PC's firmware does: bus numbers depth first, BARs and

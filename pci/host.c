@@ -28,6 +28,7 @@ int pci_host_create(struct machine *m, struct pci_host **out)
 	mutex_init(&host->lock);
 	INIT_LIST_HEAD(&host->root_buses);
 	INIT_LIST_HEAD(&host->devices);
+	INIT_LIST_HEAD(&host->removals);
 	ret = pci_hardware_create(host, m->hw.hdr->nr_functions);
 	if (ret)
 		goto err_free;
@@ -74,7 +75,8 @@ static struct device *make_bridge(struct pci_host *host, struct pci_bus *bus)
 
 static int add_root_bus(struct pci_host *host, struct pci_hw_bus *hw_bus)
 {
-	struct pci_bus *bus = pci_alloc_bus(host, NULL, NULL, hw_bus->number, hw_bus->last);
+	struct pci_bus *bus =
+		pci_alloc_bus(host, NULL, NULL, hw_bus->number, hw_bus->last);
 
 	if (!bus)
 		return -ENOMEM;
@@ -89,11 +91,12 @@ static int add_root_bus(struct pci_host *host, struct pci_hw_bus *hw_bus)
 	return 0;
 }
 
-/* pci=disable_acs_redir=..., pci=config_acs=...: both end where the option's word does. */
+/* pci=disable_acs_redir=..., pci=config_acs=...: both end where the option's word does.
+ */
 static int read_options(struct pci_host *host)
 {
-	static const char *const names[] = { "disable_acs_redir=", "config_acs=" };
-	const char **to[] = { &host->disable_acs_redir, &host->config_acs };
+	static const char *const names[] = {"disable_acs_redir=", "config_acs="};
+	const char **to[] = {&host->disable_acs_redir, &host->config_acs};
 	const char *value, *p;
 	size_t len;
 	unsigned i;
@@ -147,8 +150,7 @@ static void add_all(struct pci_host *host)
 {
 	struct pci_dev *pdev;
 
-	for_each_pci_dev(host, pdev)
-		pci_bus_add_device(pdev);
+	for_each_pci_dev(host, pdev) pci_bus_add_device(pdev);
 }
 
 void pci_bus_add_devices(struct pci_host *host)
@@ -192,8 +194,15 @@ void pci_host_destroy(struct pci_host *host)
 	list_for_each_entry(bus, &host->root_buses, node) {
 		struct pci_dev *pdev;
 
-		while ((pdev = list_first_entry_or_null(&bus->devices, struct pci_dev, bus_list)))
+		while ((pdev = list_first_entry_or_null(&bus->devices, struct pci_dev,
+							bus_list))) {
 			pci_stop_and_remove_bus_device(pdev);
+			/* A driver still has it: the caller broke the order above. */
+			if (WARN_ON(!list_empty(&bus->devices) &&
+				    list_first_entry(&bus->devices, struct pci_dev,
+						     bus_list) == pdev))
+				break;
+		}
 	}
 	list_for_each_entry_safe(bus, tmp, &host->root_buses, node)
 		free_tree(bus);

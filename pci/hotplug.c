@@ -24,7 +24,8 @@ struct pci_dev *pci_find_slot(struct pci_host *host, unsigned number)
 {
 	struct pci_dev *pdev;
 
-	for_each_pci_dev(host, pdev) {
+	for_each_pci_dev(host, pdev)
+	{
 		if (number && pci_slot_number(pdev) == number)
 			return pdev;
 	}
@@ -83,7 +84,7 @@ static struct pci_dev *last_device(struct pci_dev *port)
 	if (!port->subordinate)
 		return NULL;
 	list_for_each_entry_reverse(pdev, &port->subordinate->devices, bus_list) {
-		if (!pdev->removing)
+		if (!pdev->removing && !pdev->removal.asked)
 			return pdev;
 	}
 	return NULL;
@@ -94,8 +95,10 @@ static void remove_next(void *data)
 	struct power_off *off = data;
 	struct pci_dev *pdev = last_device(off->port);
 
-	if (pdev && !pci_remove_async(pdev, remove_next, off))
+	if (pdev) {
+		pci_remove_async(pdev, remove_next, off);
 		return;
+	}
 	eject(off->port);
 	put_device(&off->port->dev);
 	off->finished = true;
@@ -116,7 +119,7 @@ int pci_slot_power_store(struct pci_dev *port, const char *buf, size_t len,
 	if (power) {
 		if (!pci_slot_powered(port))
 			return -ENODEV; /* there is no card in it */
-		return -EINVAL; /* on already */
+		return -EINVAL;		/* on already */
 	}
 	if (!pci_slot_powered(port))
 		return -EINVAL;

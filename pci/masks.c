@@ -15,7 +15,8 @@ static void masks_bars(struct pci_function *fn, const struct hw_bar *bar)
 {
 	bool bridge = (fn->reset[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK) ==
 		      PCI_HEADER_TYPE_BRIDGE;
-	unsigned nr = bridge ? 2 : HW_NR_BARS, rom = bridge ? PCI_ROM_ADDRESS1 : PCI_ROM_ADDRESS;
+	unsigned nr = bridge ? 2 : HW_NR_BARS,
+		 rom = bridge ? PCI_ROM_ADDRESS1 : PCI_ROM_ADDRESS;
 	unsigned i;
 
 	for (i = 0; i < HW_NR_BARS; i++) {
@@ -41,8 +42,9 @@ static void masks_bars(struct pci_function *fn, const struct hw_bar *bar)
 		}
 	}
 	if (bar[HW_NR_BARS].size) {
-		put32(fn->wmask + rom, ((u32)~(bar[HW_NR_BARS].size - 1) & PCI_ROM_ADDRESS_MASK) |
-					       PCI_ROM_ADDRESS_ENABLE);
+		put32(fn->wmask + rom,
+		      ((u32) ~(bar[HW_NR_BARS].size - 1) & PCI_ROM_ADDRESS_MASK) |
+			      PCI_ROM_ADDRESS_ENABLE);
 		put32(fn->reset + rom, 0);
 	}
 }
@@ -111,8 +113,9 @@ static void masks_pcie(struct pci_function *fn, unsigned pos)
 
 	if (pos + (v2 ? PCI_EXP_SIZEOF_V2 : 0x14) > PCI_CFG_SPACE_SIZE)
 		return;
-	put16(w + PCI_EXP_DEVCTL, 0x000f | PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_PAYLOAD |
-					  PCI_EXP_DEVCTL_NOSNOOP_EN | PCI_EXP_DEVCTL_READRQ);
+	put16(w + PCI_EXP_DEVCTL,
+	      0x000f | PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_PAYLOAD |
+		      PCI_EXP_DEVCTL_NOSNOOP_EN | PCI_EXP_DEVCTL_READRQ);
 	put16(s + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_PAYLOAD);
 	put16(c + PCI_EXP_DEVSTA, 0x000f);
 	if (type != PCI_EXP_TYPE_RC_END && type != PCI_EXP_TYPE_RC_EC) {
@@ -149,9 +152,9 @@ static void masks_caps(struct pci_function *fn, unsigned long *used)
 				break;
 			put16(fn->wmask + pos + PCI_PM_CTRL,
 			      PCI_PM_CTRL_STATE_MASK |
-				      (get16(r + PCI_PM_PMC) & PCI_PM_CAP_PME_MASK ?
-					       PCI_PM_CTRL_PME_ENABLE :
-					       0));
+				      (get16(r + PCI_PM_PMC) & PCI_PM_CAP_PME_MASK
+					       ? PCI_PM_CTRL_PME_ENABLE
+					       : 0));
 			put16(fn->w1c + pos + PCI_PM_CTRL, PCI_PM_CTRL_PME_STATUS);
 			fn->pm_cap = (u16)pos;
 			break;
@@ -202,7 +205,8 @@ static void masks_ext_caps(struct pci_function *fn)
 			break;
 		switch (PCI_EXT_CAP_ID(header)) {
 		case PCI_EXT_CAP_ID_ACS:
-			put16(fn->wmask + pos + PCI_ACS_CTRL, get16(r + PCI_ACS_CAP) & 0x7f);
+			put16(fn->wmask + pos + PCI_ACS_CTRL,
+			      get16(r + PCI_ACS_CAP) & 0x7f);
 			break;
 		case PCI_EXT_CAP_ID_ERR:
 			if (pos + 0x18 > PCI_CFG_SPACE_EXP_SIZE)
@@ -224,7 +228,7 @@ static void masks_ext_caps(struct pci_function *fn)
 
 void pci_derive_masks(struct pci_function *fn, const struct hw_bar *bar)
 {
-	DECLARE_BITMAP(used, PCI_CFG_SPACE_SIZE) = { 0 };
+	DECLARE_BITMAP(used, PCI_CFG_SPACE_SIZE) = {0};
 	unsigned i;
 
 	masks_header(fn);

@@ -17,8 +17,8 @@
 
 struct pci_msi_state {
 	struct msi_msg msi;
-	unsigned nvec;		/* MSI: how many */
-	unsigned nr_entries;	/* MSI-X: size of the table */
+	unsigned nvec;	     /* MSI: how many */
+	unsigned nr_entries; /* MSI-X: size of the table */
 	struct {
 		struct msi_msg msg;
 		bool used;
@@ -51,9 +51,9 @@ static void msi_write_mask(struct pci_dev *pdev, u16 flags, u32 mask)
 {
 	if (flags & PCI_MSI_FLAGS_MASKBIT)
 		pci_write_config_dword(pdev,
-				       pdev->msi_cap + (flags & PCI_MSI_FLAGS_64BIT ?
-								PCI_MSI_MASK_64 :
-								PCI_MSI_MASK_32),
+				       pdev->msi_cap + (flags & PCI_MSI_FLAGS_64BIT
+								? PCI_MSI_MASK_64
+								: PCI_MSI_MASK_32),
 				       mask);
 }
 
@@ -70,7 +70,8 @@ static void msi_program(struct pci_dev *pdev, const struct msi_msg *msg, unsigne
 	pci_write_config_word(pdev, pos + PCI_MSI_FLAGS, flags);
 	pci_write_config_dword(pdev, pos + PCI_MSI_ADDRESS_LO, (u32)msg->address);
 	if (flags & PCI_MSI_FLAGS_64BIT) {
-		pci_write_config_dword(pdev, pos + PCI_MSI_ADDRESS_HI, (u32)(msg->address >> 32));
+		pci_write_config_dword(pdev, pos + PCI_MSI_ADDRESS_HI,
+				       (u32)(msg->address >> 32));
 		pci_write_config_word(pdev, pos + PCI_MSI_DATA_64, (u16)msg->data);
 	} else {
 		pci_write_config_word(pdev, pos + PCI_MSI_DATA_32, (u16)msg->data);
@@ -81,7 +82,8 @@ static void msi_program(struct pci_dev *pdev, const struct msi_msg *msg, unsigne
 }
 
 /* The function adds the vector's number to the low bits of the data. */
-static int msi_compose(struct pci_dev *pdev, unsigned nvec, const u32 *irqs, struct msi_msg *out)
+static int msi_compose(struct pci_dev *pdev, unsigned nvec, const u32 *irqs,
+		       struct msi_msg *out)
 {
 	struct msi_msg msg;
 	unsigned i;
@@ -102,7 +104,8 @@ int pci_msi_enable(struct pci_dev *pdev, unsigned nvec, const u32 *irqs)
 	struct pci_msi_state *state;
 	int ret;
 
-	if (!nvec || nvec > pci_msi_vec_count(pdev) || pdev->msi_enabled || pdev->msix_enabled)
+	if (!nvec || nvec > pci_msi_vec_count(pdev) || pdev->msi_enabled ||
+	    pdev->msix_enabled)
 		return -EINVAL;
 	state = kzalloc(sizeof(*state));
 	if (!state)
@@ -132,7 +135,8 @@ void pci_msi_disable(struct pci_dev *pdev)
 	if (!pdev->msi_enabled)
 		return;
 	pci_read_config_word(pdev, pdev->msi_cap + PCI_MSI_FLAGS, &flags);
-	pci_write_config_word(pdev, pdev->msi_cap + PCI_MSI_FLAGS, flags & ~PCI_MSI_FLAGS_ENABLE);
+	pci_write_config_word(pdev, pdev->msi_cap + PCI_MSI_FLAGS,
+			      flags & ~PCI_MSI_FLAGS_ENABLE);
 	pci_intx(pdev, true);
 	msi_write_mask(pdev, flags, 0); /* as it was found */
 	pdev->msi_enabled = false;
@@ -150,8 +154,8 @@ static void msix_control(struct pci_dev *pdev, u16 clear, u16 set)
 			      (u16)((flags & ~clear) | set));
 }
 
-static void msix_write_entry(struct pci_dev *pdev, unsigned entry, const struct msi_msg *msg,
-			     bool masked)
+static void msix_write_entry(struct pci_dev *pdev, unsigned entry,
+			     const struct msi_msg *msg, bool masked)
 {
 	struct hw *hw = &pdev->host->machine->hw;
 	u32 table, val;
@@ -167,7 +171,8 @@ static void msix_write_entry(struct pci_dev *pdev, unsigned entry, const struct 
 	if (msg) {
 		put64(bytes, msg->address);
 		put32(bytes + 8, msg->data);
-		if (endpoint_mmio_write(hw, (u32)pdev->dev.hw_function, bar, off, bytes, 12))
+		if (endpoint_mmio_write(hw, (u32)pdev->dev.hw_function, bar, off, bytes,
+					12))
 			return;
 	}
 	val = masked ? PCI_MSIX_ENTRY_CTRL_MASKBIT : 0;
@@ -184,7 +189,8 @@ static void msix_program(struct pci_dev *pdev)
 
 	msix_control(pdev, 0, PCI_MSIX_FLAGS_MASKALL | PCI_MSIX_FLAGS_ENABLE);
 	for (i = 0; i < s->nr_entries; i++)
-		msix_write_entry(pdev, i, s->entry[i].used ? &s->entry[i].msg : &none, true);
+		msix_write_entry(pdev, i, s->entry[i].used ? &s->entry[i].msg : &none,
+				 true);
 	pci_intx(pdev, false);
 	for (i = 0; i < s->nr_entries; i++) {
 		if (s->entry[i].used)

@@ -27,9 +27,9 @@ struct pci_function;
 struct pci_host;
 struct pci_saved_state;
 
-#define PCI_DEVFN(slot, func) ((((slot) & 0x1f) << 3) | ((func) & 0x07))
+#define PCI_DEVFN(slot, func) ((((slot)&0x1f) << 3) | ((func)&0x07))
 #define PCI_SLOT(devfn)	      (((devfn) >> 3) & 0x1f)
-#define PCI_FUNC(devfn)	      ((devfn) & 0x07)
+#define PCI_FUNC(devfn)	      ((devfn)&0x07)
 #define PCI_DEVID(bus, devfn) ((u16)((u16)(bus) << 8 | (devfn)))
 #define PCI_ANY_ID	      (~0U)
 
@@ -39,16 +39,16 @@ struct pci_saved_state;
 #define PCI_BRIDGE_RESOURCES 13 /* I/O, memory, prefetchable memory */
 #define PCI_NUM_RESOURCES    17
 
-#define IORESOURCE_IO	     0x00000100ULL
-#define IORESOURCE_MEM	     0x00000200ULL
-#define IORESOURCE_PREFETCH  0x00002000ULL
-#define IORESOURCE_READONLY  0x00004000ULL
-#define IORESOURCE_SIZEALIGN 0x00040000ULL
-#define IORESOURCE_MEM_64    0x00100000ULL
-#define IORESOURCE_WINDOW    0x00200000ULL
+#define IORESOURCE_IO	      0x00000100ULL
+#define IORESOURCE_MEM	      0x00000200ULL
+#define IORESOURCE_PREFETCH   0x00002000ULL
+#define IORESOURCE_READONLY   0x00004000ULL
+#define IORESOURCE_SIZEALIGN  0x00040000ULL
+#define IORESOURCE_MEM_64     0x00100000ULL
+#define IORESOURCE_WINDOW     0x00200000ULL
 #define IORESOURCE_ROM_ENABLE 0x1ULL
-#define IORESOURCE_DISABLED  0x10000000ULL
-#define IORESOURCE_UNSET     0x20000000ULL
+#define IORESOURCE_DISABLED   0x10000000ULL
+#define IORESOURCE_UNSET      0x20000000ULL
 
 struct pci_resource {
 	u64 start, last; /* inclusive; both 0: none */
@@ -76,10 +76,23 @@ enum pci_reset_method {
 	PCI_NUM_RESET_METHODS,
 };
 
+/* A removal under way, kept in the topmost device that goes (pci/remove.c). */
+struct pci_removal {
+	struct list_head
+		devs; /* pci_dev.remove_node, in the order in which drivers let go */
+	struct pci_dev *next;	    /* the one that is asked now; NULL: all have let go */
+	bool stepping, again;	    /* a step that completes at once must not recurse */
+	bool asked;		    /* under way or waiting */
+	struct list_head wait_node; /* pci_host.removals */
+	void (*done)(void *data);
+	void *data;
+};
+
 struct pci_dev {
 	struct device dev; /* name "DDDD:BB:DD.F"; dev.hw_function is its hardware */
 	struct list_head bus_list; /* pci_bus.devices, in the order found; host->lock */
-	struct list_head host_node; /* pci_host.devices, in order of arrival; host->lock */
+	struct list_head
+		host_node; /* pci_host.devices, in order of arrival; host->lock */
 	struct pci_host *host;
 	struct pci_bus *bus;	     /* the bus it is on; holds a reference */
 	struct pci_bus *subordinate; /* the bus behind it (bridges) */
@@ -88,9 +101,9 @@ struct pci_dev {
 	u16 subsystem_vendor, subsystem_device;
 	u32 class; /* 24 bits: base, sub, interface */
 	u8 revision;
-	u8 hdr_type; /* without the multi-function bit */
-	u8 pin;	     /* INTx: 0 none, 1 to 4 */
-	u8 irq;	     /* PCI_INTERRUPT_LINE */
+	u8 hdr_type;  /* without the multi-function bit */
+	u8 pin;	      /* INTx: 0 none, 1 to 4 */
+	u8 irq;	      /* PCI_INTERRUPT_LINE */
 	u16 cfg_size; /* 256 or 4096 */
 	/* Offsets of capabilities; 0: not there. */
 	u8 pcie_cap, pm_cap, msi_cap, msix_cap, af_cap;
@@ -105,13 +118,17 @@ struct pci_dev {
 	u8 ari_enabled;
 	u32 dma_alias_mask[8]; /* by devfn, of the same bus; see has_dma_alias */
 	struct pci_dev *physfn;
-	struct pci_dev *dma_alias_dev; /* pci_real_dma_dev(); NULL: itself */
-	u8 reset_methods[PCI_NUM_RESET_METHODS]; /* in the order tried, ended by 0; lock */
-	u8 current_state; /* 0 to 3: D0 to D3hot */
+	struct pci_dev *dma_alias_dev;		 /* pci_real_dma_dev(); NULL: itself */
+	u8 reset_methods[PCI_NUM_RESET_METHODS]; /* in the order tried, ended by 0; lock
+						  */
+	u8 current_state;			 /* 0 to 3: D0 to D3hot */
 	int enable_cnt;
 	struct pci_resource resource[PCI_NUM_RESOURCES];
 	u8 *saved_config; /* pci_save_state(); HW_CONFIG_SIZE bytes */
-	struct pci_msi_state *msi; /* what is programmed; NULL: neither MSI nor MSI-X is on */
+	struct list_head remove_node;
+	struct pci_removal removal;
+	struct pci_msi_state
+		*msi; /* what is programmed; NULL: neither MSI nor MSI-X is on */
 	struct pci_driver *driver;
 	void *sysfs; /* the server's */
 };
@@ -120,25 +137,27 @@ struct pci_dev {
 
 /* Who answers configuration accesses below a host bridge. size: 1, 2 or 4. */
 struct pci_ops {
-	u32 (*read)(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where, u8 size);
-	void (*write)(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where, u32 val,
-		      u8 size);
+	u32 (*read)(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where,
+		    u8 size);
+	void (*write)(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u16 where,
+		      u32 val, u8 size);
 };
 
 struct pci_bus {
 	struct pci_host *host;
-	struct pci_bus *parent;	     /* NULL: a root bus */
-	struct pci_dev *self;	     /* the bridge that leads here; NULL: root or virtual */
-	struct list_head node;	     /* parent's children or host->root_buses; host->lock */
-	struct list_head children;   /* host->lock */
-	struct list_head devices;    /* pci_dev.bus_list; host->lock */
-	u16 domain;		     /* segment */
+	struct pci_bus *parent;	   /* NULL: a root bus */
+	struct pci_dev *self;	   /* the bridge that leads here; NULL: root or virtual */
+	struct list_head node;	   /* parent's children or host->root_buses; host->lock */
+	struct list_head children; /* host->lock */
+	struct list_head devices;  /* pci_dev.bus_list; host->lock */
+	u16 domain;		   /* segment */
 	u8 number, busn_last;
 	struct refcount ref;
 	struct device *bridge; /* root bus: "pciDDDD:BB", the parent of its devices */
 };
 
-/* What iommu/ does for the bus (it lies below pci/); set by whoever builds the machine. */
+/* What iommu/ does for the bus (it lies below pci/); set by whoever builds the machine.
+ */
 struct pci_iommu_hooks {
 	int (*dma_configure)(struct device *dev); /* iommu_dma_configure() */
 	void (*dma_cleanup)(struct device *dev);  /* iommu_dma_cleanup() */
@@ -155,10 +174,13 @@ struct pci_host {
 	struct mutex lock;
 	struct list_head root_buses; /* pci_bus.node, by (domain, number) */
 	struct list_head devices;    /* pci_dev.host_node */
+	struct list_head removals;   /* waiting for the one under way; lock */
+	bool removal_active;
 	struct pci_hardware *hardware; /* pci/function.h; NULL: a dump */
 	void *ops_data;
 	struct builtin_drivers *builtin;
-	bool drivers_started; /* pci_bus_add_devices() has run: new devices are bound at once */
+	bool drivers_started; /* pci_bus_add_devices() has run: new devices are bound at
+				 once */
 	bool acs_requested;   /* pci_request_acs() */
 	bool amd_iommu;	      /* firmware describes AMD IOMMUs (an IVRS table) */
 	const char *disable_acs_redir, *config_acs; /* pci=...; NULL: not given */
@@ -215,7 +237,8 @@ static inline const char *pci_name(const struct pci_dev *pdev)
 }
 
 /* All hold a reference on what they return (put_device(&pdev->dev)), or return NULL. */
-struct pci_dev *pci_get_domain_bus_and_slot(struct pci_host *host, u16 domain, u8 bus, u8 devfn);
+struct pci_dev *pci_get_domain_bus_and_slot(struct pci_host *host, u16 domain, u8 bus,
+					    u8 devfn);
 struct pci_dev *pci_get_slot(struct pci_bus *bus, u8 devfn);
 struct pci_bus *pci_find_bus(struct pci_host *host, u16 domain, u8 number);
 /*
@@ -223,10 +246,11 @@ struct pci_bus *pci_find_bus(struct pci_host *host, u16 domain, u8 number);
  * reference is dropped). Leaving the loop early leaves a reference to drop.
  */
 struct pci_dev *pci_next_dev(struct pci_host *host, struct pci_dev *from);
-#define for_each_pci_dev(host, pdev)                                                     \
+#define for_each_pci_dev(host, pdev) \
 	for (pdev = pci_next_dev(host, NULL); pdev; pdev = pci_next_dev(host, pdev))
 /* Devices below @top (and on it), parents first; stops at a non-zero return. */
-int pci_walk_bus(struct pci_bus *top, int (*fn)(struct pci_dev *pdev, void *data), void *data);
+int pci_walk_bus(struct pci_bus *top, int (*fn)(struct pci_dev *pdev, void *data),
+		 void *data);
 
 /**
  * pci_rescan - look for devices that are not known yet and add them.
@@ -236,7 +260,8 @@ int pci_walk_bus(struct pci_bus *top, int (*fn)(struct pci_dev *pdev, void *data
  * @done(data) runs when the device is gone (a user holds it until then).
  */
 void pci_rescan(struct pci_host *host, struct pci_bus *bus);
-int pci_rescan_store(struct pci_host *host, struct pci_bus *bus, const char *buf, size_t len);
+int pci_rescan_store(struct pci_host *host, struct pci_bus *bus, const char *buf,
+		     size_t len);
 int pci_dev_rescan_store(struct pci_dev *pdev, const char *buf, size_t len);
 int pci_remove_store(struct pci_dev *pdev, const char *buf, size_t len,
 		     void (*done)(void *data), void *data);
@@ -256,7 +281,8 @@ int pci_slot_power_store(struct pci_dev *port, const char *buf, size_t len,
 
 /* ---- configuration space (pci/access.c) ---- */
 
-/* Return: 0; -EINVAL (PCIBIOS_BAD_REGISTER_NUMBER) unless naturally aligned and inside. */
+/* Return: 0; -EINVAL (PCIBIOS_BAD_REGISTER_NUMBER) unless naturally aligned and inside.
+ */
 int pci_read_config_byte(const struct pci_dev *pdev, int where, u8 *val);
 int pci_read_config_word(const struct pci_dev *pdev, int where, u16 *val);
 int pci_read_config_dword(const struct pci_dev *pdev, int where, u32 *val);
@@ -274,7 +300,8 @@ u16 pci_find_next_ext_capability(const struct pci_dev *pdev, u16 pos, u16 cap);
 /* Registers of the PCI Express capability: 0 where the device does not have them. */
 int pcie_capability_read_word(const struct pci_dev *pdev, int pos, u16 *val);
 int pcie_capability_read_dword(const struct pci_dev *pdev, int pos, u32 *val);
-int pcie_capability_clear_and_set_word(const struct pci_dev *pdev, int pos, u16 clear, u16 set);
+int pcie_capability_clear_and_set_word(const struct pci_dev *pdev, int pos, u16 clear,
+				       u16 set);
 
 static inline u64 pci_resource_start(const struct pci_dev *pdev, unsigned bar)
 {
@@ -313,7 +340,8 @@ int pci_set_power_state(struct pci_dev *pdev, int state);
 
 int pci_save_state(struct pci_dev *pdev);
 void pci_restore_state(struct pci_dev *pdev);
-struct pci_saved_state *pci_store_saved_state(struct pci_dev *pdev); /* NULL: nothing saved */
+struct pci_saved_state *
+pci_store_saved_state(struct pci_dev *pdev); /* NULL: nothing saved */
 int pci_load_saved_state(struct pci_dev *pdev, const struct pci_saved_state *state);
 int pci_load_and_free_saved_state(struct pci_dev *pdev, struct pci_saved_state **state);
 void pci_free_saved_state(struct pci_saved_state *state);
@@ -343,7 +371,8 @@ unsigned pci_msix_vec_count(struct pci_dev *pdev);
  */
 int __must_check pci_msi_enable(struct pci_dev *pdev, unsigned nvec, const u32 *irqs);
 void pci_msi_disable(struct pci_dev *pdev);
-/* All entries not named (all, with @nvec 0) stay masked. pci_msix_set/clear change one entry while enabled. */
+/* All entries not named (all, with @nvec 0) stay masked. pci_msix_set/clear change one
+ * entry while enabled. */
 int __must_check pci_msix_enable(struct pci_dev *pdev, const struct msix_entry *entries,
 				 unsigned nvec);
 int __must_check pci_msix_set(struct pci_dev *pdev, u16 entry, u32 irq);
@@ -379,7 +408,8 @@ int pci_reset_store(struct pci_dev *pdev, const char *buf, size_t len);
  * Source: drivers/pci/search.c.
  */
 int pci_for_each_dma_alias(struct pci_dev *pdev,
-			   int (*fn)(struct pci_dev *pdev, u16 alias, void *data), void *data);
+			   int (*fn)(struct pci_dev *pdev, u16 alias, void *data),
+			   void *data);
 bool pci_devs_are_dma_aliases(struct pci_dev *a, struct pci_dev *b);
 void pci_add_dma_alias(struct pci_dev *pdev, u8 devfn_from, unsigned nr_devfns);
 /* The requester id that an IOMMU at the root sees: the last alias. */
@@ -397,17 +427,20 @@ bool pci_acs_path_enabled(struct pci_dev *start, struct pci_dev *end, u16 acs_fl
 /* ---- drivers (pci/driver.c, pci/dynid.c) ---- */
 
 struct pci_device_id {
-	u32 vendor, device;	  /* PCI_ANY_ID: any */
+	u32 vendor, device; /* PCI_ANY_ID: any */
 	u32 subvendor, subdevice;
 	u32 class, class_mask;
 	u64 driver_data;
 	u32 override_only; /* matches only through driver_override */
 };
-#define PCI_ID_DRIVER_OVERRIDE_ONLY 1 /* PCI_ID_F_VFIO_DRIVER_OVERRIDE without the bus flag */
+#define PCI_ID_DRIVER_OVERRIDE_ONLY \
+	1 /* PCI_ID_F_VFIO_DRIVER_OVERRIDE without the bus flag */
 
 struct pci_driver {
-	struct device_driver driver; /* name, driver_managed_dma, remove_begin: set by the owner */
-	const struct pci_device_id *id_table; /* ended by an all-zero entry; may be NULL */
+	struct device_driver
+		driver; /* name, driver_managed_dma, remove_begin: set by the owner */
+	const struct pci_device_id
+		*id_table; /* ended by an all-zero entry; may be NULL */
 	int (*probe)(struct pci_dev *pdev, const struct pci_device_id *id);
 	void (*remove)(struct pci_dev *pdev);
 	void (*reset_prepare)(struct pci_dev *pdev); /* may be NULL, like the next */
@@ -434,7 +467,8 @@ void pci_unregister_driver(struct pci_driver *drv);
 int pci_new_id_store(struct pci_driver *drv, const char *buf, size_t len);
 int pci_remove_id_store(struct pci_driver *drv, const char *buf, size_t len);
 /* kernel: pci_match_device(); the override entry matches any device. */
-const struct pci_device_id *pci_match_device(struct pci_driver *drv, struct pci_dev *pdev);
+const struct pci_device_id *pci_match_device(struct pci_driver *drv,
+					     struct pci_dev *pdev);
 /* "pcieport" (ports) and "pci-stub": both manage DMA themselves. */
 int __must_check pci_register_builtin_drivers(struct pci_host *host);
 void pci_unregister_builtin_drivers(struct pci_host *host);

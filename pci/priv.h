@@ -37,13 +37,17 @@ int pci_dev_specific_disable_acs_redir(struct pci_dev *pdev);
 void pci_disable_broken_acs_cap(struct pci_dev *pdev);
 /* driver.c, dynid.c */
 bool pci_id_matches(const struct pci_device_id *id, const struct pci_dev *pdev);
-const struct pci_device_id *pci_match_dynid(struct pci_driver *drv, const struct pci_dev *pdev);
+const struct pci_device_id *pci_match_dynid(struct pci_driver *drv,
+					    const struct pci_dev *pdev);
 void pci_free_dynids(struct pci_driver *drv);
 
 /* reset.c */
 void pci_init_reset_methods(struct pci_dev *pdev);
-/* remove.c: takes @pdev and all below off, when their users allow. */
-int pci_remove_async(struct pci_dev *pdev, void (*done)(void *data), void *data);
+/*
+ * remove.c: takes @pdev and all below off, when their users allow; then @done (may be
+ * NULL). At once for a device that somebody takes off already.
+ */
+void pci_remove_async(struct pci_dev *pdev, void (*done)(void *data), void *data);
 int pci_parse_ulong(const char *buf, size_t len, unsigned long *val);
 
 #endif

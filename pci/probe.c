@@ -60,7 +60,8 @@ struct pci_bus *pci_alloc_bus(struct pci_host *host, struct pci_bus *parent,
 
 void pci_link_bus(struct pci_bus *bus)
 {
-	struct list_head *list = bus->parent ? &bus->parent->children : &bus->host->root_buses;
+	struct list_head *list =
+		bus->parent ? &bus->parent->children : &bus->host->root_buses;
 
 	guard(mutex)(&bus->host->lock);
 	list_add_tail(&bus->node, list);
@@ -98,6 +99,8 @@ struct pci_dev *pci_alloc_dev(struct pci_bus *bus, u8 devfn)
 	pdev->dev.dma_mask = pdev->dev.coherent_dma_mask = 0xffffffff;
 	INIT_LIST_HEAD(&pdev->bus_list);
 	INIT_LIST_HEAD(&pdev->host_node);
+	INIT_LIST_HEAD(&pdev->remove_node);
+	INIT_LIST_HEAD(&pdev->removal.wait_node);
 	snprintf(pdev->dev.name, sizeof(pdev->dev.name), "%04x:%02x:%02x.%d", bus->domain,
 		 bus->number, PCI_SLOT(devfn), PCI_FUNC(devfn));
 	return pdev;
@@ -216,14 +219,15 @@ static void read_bridge_windows(struct pci_dev *pdev)
 	start = (u64)(io_base & 0xf0) << 8 | (u64)upper_base << 16;
 	last = (u64)(io_limit & 0xf0) << 8 | (u64)upper_limit << 16 | 0xfff;
 	if (start && start <= last)
-		res[0] = (struct pci_resource){ start, last,
-						(io_base & PCI_IO_RANGE_TYPE_MASK) | IORESOURCE_IO };
+		res[0] = (struct pci_resource){
+			start, last, (io_base & PCI_IO_RANGE_TYPE_MASK) | IORESOURCE_IO};
 	pci_read_config_word(pdev, PCI_MEMORY_BASE, &base);
 	pci_read_config_word(pdev, PCI_MEMORY_LIMIT, &limit);
 	start = (u64)(base & 0xfff0) << 16;
 	last = (u64)(limit & 0xfff0) << 16 | 0xfffff;
 	if (start && start <= last)
-		res[1] = (struct pci_resource){ start, last, (base & 0xf) | IORESOURCE_MEM };
+		res[1] =
+			(struct pci_resource){start, last, (base & 0xf) | IORESOURCE_MEM};
 	pci_read_config_word(pdev, PCI_PREF_MEMORY_BASE, &base);
 	pci_read_config_word(pdev, PCI_PREF_MEMORY_LIMIT, &limit);
 	if ((base & 0xf) == PCI_PREF_RANGE_TYPE_64) {
@@ -233,11 +237,12 @@ static void read_bridge_windows(struct pci_dev *pdev)
 	start = (u64)(base & 0xfff0) << 16 | (u64)high_base << 32;
 	last = (u64)(limit & 0xfff0) << 16 | 0xfffff | (u64)high_limit << 32;
 	if (start && start <= last)
-		res[2] = (struct pci_resource){ start, last,
-						(base & 0xf) | IORESOURCE_MEM | IORESOURCE_PREFETCH |
-							((base & 0xf) == PCI_PREF_RANGE_TYPE_64 ?
-								 IORESOURCE_MEM_64 :
-								 0) };
+		res[2] = (struct pci_resource){
+			start, last,
+			(base & 0xf) | IORESOURCE_MEM | IORESOURCE_PREFETCH |
+				((base & 0xf) == PCI_PREF_RANGE_TYPE_64
+					 ? IORESOURCE_MEM_64
+					 : 0)};
 }
 
 /* ---- what a device is ---- */
@@ -264,11 +269,12 @@ int pci_setup_device(struct pci_dev *pdev)
 	pci_read_config_dword(pdev, PCI_CLASS_REVISION, &class);
 	pdev->hdr_type = hdr & PCI_HEADER_TYPE_MASK;
 	pdev->multifunction = hdr & PCI_HEADER_TYPE_MFD;
-	pdev->revision = (u8)class;
+	pdev->revision = (u8) class;
 	pdev->class = class >> 8;
 	pdev->pcie_cap = pci_find_capability(pdev, PCI_CAP_ID_EXP);
 	if (pdev->pcie_cap)
-		pci_read_config_word(pdev, pdev->pcie_cap + PCI_EXP_FLAGS, &pdev->pcie_flags_reg);
+		pci_read_config_word(pdev, pdev->pcie_cap + PCI_EXP_FLAGS,
+				     &pdev->pcie_flags_reg);
 	pdev->cfg_size = cfg_space_size(pdev);
 	pdev->untrusted = above && (above->untrusted || above->external_facing);
 	pdev->dev.untrusted = pdev->untrusted;
@@ -279,7 +285,8 @@ int pci_setup_device(struct pci_dev *pdev)
 		pci_read_config_byte(pdev, PCI_INTERRUPT_PIN, &pdev->pin);
 		pci_read_config_byte(pdev, PCI_INTERRUPT_LINE, &pdev->irq);
 		read_bases(pdev, 6, PCI_ROM_ADDRESS);
-		pci_read_config_word(pdev, PCI_SUBSYSTEM_VENDOR_ID, &pdev->subsystem_vendor);
+		pci_read_config_word(pdev, PCI_SUBSYSTEM_VENDOR_ID,
+				     &pdev->subsystem_vendor);
 		pci_read_config_word(pdev, PCI_SUBSYSTEM_ID, &pdev->subsystem_device);
 		break;
 	case PCI_HEADER_TYPE_BRIDGE: {
@@ -308,7 +315,8 @@ int pci_setup_device(struct pci_dev *pdev)
 		pci_read_config_word(pdev, 0x42, &pdev->subsystem_device);
 		break;
 	default:
-		pr_warn("%s: unknown header type %02x, ignoring device", pci_name(pdev), hdr);
+		pr_warn("%s: unknown header type %02x, ignoring device", pci_name(pdev),
+			hdr);
 		return -EIO;
 	}
 	return 0;
@@ -362,7 +370,8 @@ void pci_init_capabilities(struct pci_dev *pdev)
 
 static bool present(struct pci_bus *bus, u8 devfn)
 {
-	u32 id = bus->host->ops->read(bus->host, bus->domain, bus->number, devfn, PCI_VENDOR_ID, 4);
+	u32 id = bus->host->ops->read(bus->host, bus->domain, bus->number, devfn,
+				      PCI_VENDOR_ID, 4);
 
 	return id != ~0U && id != 0 && id != 0x0000ffff && id != 0xffff0000;
 }
@@ -476,10 +485,12 @@ static int scan_bridge(struct pci_bus *bus, struct pci_dev *bridge)
 
 	pci_read_config_byte(bridge, PCI_SECONDARY_BUS, &secondary);
 	pci_read_config_byte(bridge, PCI_SUBORDINATE_BUS, &last);
-	if (!secondary || secondary <= bus->number || secondary > bus->busn_last || last < secondary)
+	if (!secondary || secondary <= bus->number || secondary > bus->busn_last ||
+	    last < secondary)
 		return 0; /* not configured by firmware: nothing is reached through it */
 	if (!child) {
-		child = pci_alloc_bus(bus->host, bus, bridge, secondary, min(last, bus->busn_last));
+		child = pci_alloc_bus(bus->host, bus, bridge, secondary,
+				      min(last, bus->busn_last));
 		if (!child)
 			return -ENOMEM;
 		bridge->subordinate = child;
@@ -499,7 +510,8 @@ int pci_scan_child_bus(struct pci_bus *bus)
 	bridges = kcalloc(257, sizeof(struct pci_dev *));
 	if (!bridges)
 		return -ENOMEM;
-	scoped_guard(mutex, &bus->host->lock) {
+	scoped_guard(mutex, &bus->host->lock)
+	{
 		list_for_each_entry(pdev, &bus->devices, bus_list) {
 			if (pci_is_bridge(pdev) && nr < 256)
 				bridges[nr++] = pdev;

@@ -12,40 +12,20 @@
 #include "machine/machine.h"
 #include "pci/priv.h"
 
-/* One removal under way: pdevs in the order in which drivers let go. */
-struct removal {
-	struct pci_dev **devs; /* a reference each */
-	unsigned nr, next;
-	bool stepping, again; /* a step that completes at once must not recurse */
-	void (*done)(void *data);
-	void *data;
-};
-
-static void collect(struct pci_dev *pdev, struct removal *r, unsigned max)
+/* Everything below @pdev and then itself, unless it is going already. */
+static void collect(struct pci_dev *pdev, struct pci_removal *r)
 {
 	struct pci_dev *child;
 
 	if (pdev->subordinate) {
 		list_for_each_entry_reverse(child, &pdev->subordinate->devices, bus_list)
-			collect(child, r, max);
+			collect(child, r);
 	}
-	if (r->nr < max && !pdev->removing) {
-		pdev->removing = true;
-		get_device(&pdev->dev);
-		r->devs[r->nr++] = pdev;
-	}
-}
-
-static unsigned count(struct pci_dev *pdev)
-{
-	struct pci_dev *child;
-	unsigned n = 1;
-
-	if (pdev->subordinate) {
-		list_for_each_entry(child, &pdev->subordinate->devices, bus_list)
-			n += count(child);
-	}
-	return n;
+	if (pdev->removing)
+		return;
+	pdev->removing = true;
+	get_device(&pdev->dev);
+	list_add_tail(&pdev->remove_node, &r->devs);
 }
 
 static void unlink_dev(struct pci_dev *pdev)
@@ -65,81 +45,133 @@ static void unlink_dev(struct pci_dev *pdev)
 	}
 }
 
-/* All drivers are gone: delete, deepest first. */
-static void delete_all(struct removal *r)
+static void start_next(struct pci_host *host);
+
+/* All drivers are gone: delete, deepest first. The topmost, which holds @r, is last. */
+static void delete_all(struct pci_removal *r)
 {
-	unsigned i;
+	struct pci_host *host =
+		list_first_entry(&r->devs, struct pci_dev, remove_node)->host;
+	void (*done)(void *data) = r->done;
+	void *data = r->data;
+	bool last;
 
-	for (i = 0; i < r->nr; i++) {
-		struct pci_dev *pdev = r->devs[i];
+	do {
+		struct pci_dev *pdev =
+			list_first_entry(&r->devs, struct pci_dev, remove_node);
 
+		list_del_init(&pdev->remove_node);
+		last = list_empty(&r->devs);
 		if (pdev->dev.added)
 			device_del(&pdev->dev);
 		unlink_dev(pdev);
 		put_device(&pdev->dev); /* the list's */
 		put_device(&pdev->dev); /* the tree's */
-	}
-	if (r->done)
-		r->done(r->data);
-	kfree(r->devs);
-	kfree(r);
+	} while (!last);
+	if (done)
+		done(data);
+	start_next(host);
 }
 
 static void step_done(void *data);
 
-static void step(struct removal *r)
+static void step(struct pci_removal *r)
 {
 	r->stepping = true;
 	do {
 		r->again = false;
-		if (r->next == r->nr) {
+		if (!r->next) {
 			delete_all(r);
 			return;
 		}
-		r->devs[r->next]->match_driver = false;
-		device_release_driver_async(&r->devs[r->next]->dev, step_done, r);
+		r->next->match_driver = false;
+		device_release_driver_async(&r->next->dev, step_done, r);
 	} while (r->again);
 	r->stepping = false;
 }
 
 static void step_done(void *data)
 {
-	struct removal *r = data;
+	struct pci_removal *r = data;
 
-	r->next++;
+	r->next = r->next->remove_node.next == &r->devs
+			  ? NULL
+			  : list_next_entry(r->next, remove_node);
 	if (r->stepping)
 		r->again = true;
 	else
 		step(r);
 }
 
-int pci_remove_async(struct pci_dev *pdev, void (*done)(void *data), void *data)
+/* False: it went with something else that was taken off before. */
+static bool start(struct pci_dev *pdev)
 {
-	struct removal *r;
-	unsigned max;
+	struct pci_removal *r = &pdev->removal;
 
 	mutex_lock(&pdev->host->rescan_lock);
-	max = count(pdev);
-	r = kzalloc(sizeof(*r));
-	if (r)
-		r->devs = kcalloc(max, sizeof(struct pci_dev *));
-	if (!r || !r->devs) {
-		mutex_unlock(&pdev->host->rescan_lock);
-		kfree(r);
-		return -ENOMEM;
-	}
-	r->done = done;
-	r->data = data;
-	collect(pdev, r, max);
+	INIT_LIST_HEAD(&r->devs);
+	collect(pdev, r);
 	mutex_unlock(&pdev->host->rescan_lock);
+	if (list_empty(&r->devs))
+		return false;
+	r->next = list_first_entry(&r->devs, struct pci_dev, remove_node);
 	step(r);
-	return 0;
+	return true;
+}
+
+/* The one under way is through: the next that waits, or none. */
+static void start_next(struct pci_host *host)
+{
+	struct pci_dev *pdev;
+	bool started;
+
+	do {
+		mutex_lock(&host->lock);
+		pdev = list_first_entry_or_null(&host->removals, struct pci_dev,
+						removal.wait_node);
+		if (pdev)
+			list_del_init(&pdev->removal.wait_node);
+		else
+			host->removal_active = false;
+		mutex_unlock(&host->lock);
+		if (!pdev)
+			return;
+		started = start(pdev);
+		if (!started && pdev->removal.done)
+			pdev->removal.done(pdev->removal.data);
+		put_device(&pdev->dev);
+	} while (!started);
+}
+
+/* One at a time, like the kernel under pci_rescan_remove_lock. */
+void pci_remove_async(struct pci_dev *pdev, void (*done)(void *data), void *data)
+{
+	struct pci_host *host = pdev->host;
+	bool going, wait;
+
+	mutex_lock(&host->lock);
+	going = pdev->removing || pdev->removal.asked;
+	wait = !going && host->removal_active;
+	if (!going) {
+		pdev->removal.asked = true;
+		pdev->removal.done = done;
+		pdev->removal.data = data;
+		host->removal_active = true;
+	}
+	if (wait) {
+		get_device(&pdev->dev);
+		list_add_tail(&pdev->removal.wait_node, &host->removals);
+	}
+	mutex_unlock(&host->lock);
+	if (going && done)
+		done(data);
+	else if (!going && !wait)
+		start(pdev);
 }
 
 void pci_stop_and_remove_bus_device(struct pci_dev *pdev)
 {
-	if (pci_remove_async(pdev, NULL, NULL))
-		WARN_ON(true);
+	pci_remove_async(pdev, NULL, NULL);
 }
 
 /* kstrtoul(): a number in C notation, perhaps a newline, nothing else. */
@@ -160,7 +192,8 @@ int pci_parse_ulong(const char *buf, size_t len, unsigned long *val)
 	return *end || end == text ? -EINVAL : 0;
 }
 
-int pci_rescan_store(struct pci_host *host, struct pci_bus *bus, const char *buf, size_t len)
+int pci_rescan_store(struct pci_host *host, struct pci_bus *bus, const char *buf,
+		     size_t len)
 {
 	unsigned long val;
 
@@ -200,22 +233,17 @@ int pci_remove_store(struct pci_dev *pdev, const char *buf, size_t len,
 {
 	struct remove_request *req;
 	unsigned long val;
-	int ret;
 
 	if (pci_parse_ulong(buf, len, &val))
 		return -EINVAL;
-	if (!val || pdev->removing)
+	if (!val || pdev->removing || pdev->removal.asked)
 		return (int)len;
 	req = kzalloc(sizeof(*req));
 	if (!req)
 		return -ENOMEM;
 	req->done = done;
 	req->data = data;
-	ret = pci_remove_async(pdev, remove_finished, req);
-	if (ret) {
-		kfree(req);
-		return ret;
-	}
+	pci_remove_async(pdev, remove_finished, req);
 	if (!req->finished) {
 		req->async = true;
 		return -EIOCBQUEUED;

@@ -39,8 +39,9 @@ static int reset_af_flr(struct pci_dev *pdev, bool probe)
 	pci_read_config_byte(pdev, pdev->af_cap + PCI_AF_CAP, &cap);
 	if (!(cap & PCI_AF_CAP_TP) || !(cap & PCI_AF_CAP_FLR))
 		return -ENOTTY;
-	return probe ? 0 :
-		       pci_write_config_byte(pdev, pdev->af_cap + PCI_AF_CTRL, PCI_AF_CTRL_FLR);
+	return probe ? 0
+		     : pci_write_config_byte(pdev, pdev->af_cap + PCI_AF_CTRL,
+					     PCI_AF_CTRL_FLR);
 }
 
 static int reset_pm(struct pci_dev *pdev, bool probe)
@@ -68,7 +69,8 @@ static void secondary_bus_reset(struct pci_dev *bridge)
 	u16 ctrl;
 
 	pci_read_config_word(bridge, PCI_BRIDGE_CONTROL, &ctrl);
-	pci_write_config_word(bridge, PCI_BRIDGE_CONTROL, ctrl | PCI_BRIDGE_CTL_BUS_RESET);
+	pci_write_config_word(bridge, PCI_BRIDGE_CONTROL,
+			      ctrl | PCI_BRIDGE_CTL_BUS_RESET);
 	pci_write_config_word(bridge, PCI_BRIDGE_CONTROL,
 			      ctrl & (u16)~PCI_BRIDGE_CTL_BUS_RESET);
 }
@@ -102,13 +104,13 @@ static const struct {
 	const char *name;
 	int (*fn)(struct pci_dev *pdev, bool probe);
 } methods[PCI_NUM_RESET_METHODS] = {
-	[PCI_RESET_DEVICE_SPECIFIC] = { "device_specific", NULL },
-	[PCI_RESET_ACPI] = { "acpi", NULL },
-	[PCI_RESET_FLR] = { "flr", reset_flr },
-	[PCI_RESET_AF_FLR] = { "af_flr", reset_af_flr },
-	[PCI_RESET_PM] = { "pm", reset_pm },
-	[PCI_RESET_BUS] = { "bus", reset_bus },
-	[PCI_RESET_CXL_BUS] = { "cxl_bus", NULL },
+	[PCI_RESET_DEVICE_SPECIFIC] = {"device_specific", NULL},
+	[PCI_RESET_ACPI] = {"acpi", NULL},
+	[PCI_RESET_FLR] = {"flr", reset_flr},
+	[PCI_RESET_AF_FLR] = {"af_flr", reset_af_flr},
+	[PCI_RESET_PM] = {"pm", reset_pm},
+	[PCI_RESET_BUS] = {"bus", reset_bus},
+	[PCI_RESET_CXL_BUS] = {"cxl_bus", NULL},
 };
 
 static int call_method(struct pci_dev *pdev, unsigned m, bool probe)
@@ -297,7 +299,8 @@ size_t pci_reset_method_show(struct pci_dev *pdev, char *buf, size_t size)
 
 	if (size)
 		buf[0] = 0;
-	for (i = 0; i < PCI_NUM_RESET_METHODS && pdev->reset_methods[i] && len < size; i++)
+	for (i = 0; i < PCI_NUM_RESET_METHODS && pdev->reset_methods[i] && len < size;
+	     i++)
 		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? " " : "",
 					methods[pdev->reset_methods[i]].name);
 	if (len && len < size)
@@ -326,7 +329,7 @@ static bool word_is(const char *word, size_t len, const char *text)
 
 int pci_reset_method_store(struct pci_dev *pdev, const char *buf, size_t len)
 {
-	u8 chosen[PCI_NUM_RESET_METHODS] = { 0 };
+	u8 chosen[PCI_NUM_RESET_METHODS] = {0};
 	const char *p = buf, *end = buf + len, *word;
 	unsigned n = 0, m;
 	size_t l;

@@ -28,7 +28,8 @@ struct pci_dev *pci_get_slot(struct pci_bus *bus, u8 devfn)
 	return NULL;
 }
 
-struct pci_dev *pci_get_domain_bus_and_slot(struct pci_host *host, u16 domain, u8 bus, u8 devfn)
+struct pci_dev *pci_get_domain_bus_and_slot(struct pci_host *host, u16 domain, u8 bus,
+					    u8 devfn)
 {
 	struct pci_dev *pdev;
 
@@ -77,7 +78,8 @@ struct pci_dev *pci_next_dev(struct pci_host *host, struct pci_dev *from)
 	return pdev;
 }
 
-static unsigned list_bus(struct pci_bus *bus, struct pci_dev **out, unsigned n, unsigned max)
+static unsigned list_bus(struct pci_bus *bus, struct pci_dev **out, unsigned n,
+			 unsigned max)
 {
 	struct pci_dev *pdev;
 
@@ -91,7 +93,8 @@ static unsigned list_bus(struct pci_bus *bus, struct pci_dev **out, unsigned n, 
 	return n;
 }
 
-int pci_walk_bus(struct pci_bus *top, int (*fn)(struct pci_dev *pdev, void *data), void *data)
+int pci_walk_bus(struct pci_bus *top, int (*fn)(struct pci_dev *pdev, void *data),
+		 void *data)
 {
 	struct pci_dev **devs;
 	unsigned nr, i;
@@ -142,7 +145,8 @@ bool pci_devs_are_dma_aliases(struct pci_dev *a, struct pci_dev *b)
 }
 
 int pci_for_each_dma_alias(struct pci_dev *pdev,
-			   int (*fn)(struct pci_dev *pdev, u16 alias, void *data), void *data)
+			   int (*fn)(struct pci_dev *pdev, u16 alias, void *data),
+			   void *data)
 {
 	struct pci_bus *bus;
 	unsigned devfn;
@@ -173,7 +177,9 @@ int pci_for_each_dma_alias(struct pci_dev *pdev,
 		} else {
 			continue; /* ports pass ids on */
 		}
-		ret = fn(bridge, secondary ? PCI_DEVID(bus->number, 0) : pci_dev_id(bridge), data);
+		ret = fn(bridge,
+			 secondary ? PCI_DEVID(bus->number, 0) : pci_dev_id(bridge),
+			 data);
 	}
 	return ret;
 }

@@ -41,8 +41,9 @@ static void restore_word(struct pci_dev *pdev, int off)
 
 static void restore_pcie(struct pci_dev *pdev)
 {
-	static const u8 regs[] = { PCI_EXP_DEVCTL,  PCI_EXP_LNKCTL,  PCI_EXP_SLTCTL, PCI_EXP_RTCTL,
-				   PCI_EXP_DEVCTL2, PCI_EXP_LNKCTL2, PCI_EXP_SLTCTL2 };
+	static const u8 regs[] = {PCI_EXP_DEVCTL, PCI_EXP_LNKCTL,  PCI_EXP_SLTCTL,
+				  PCI_EXP_RTCTL,  PCI_EXP_DEVCTL2, PCI_EXP_LNKCTL2,
+				  PCI_EXP_SLTCTL2};
 	bool v2 = (pdev->pcie_flags_reg & PCI_EXP_FLAGS_VERS) > 1;
 	unsigned i;
 
@@ -63,7 +64,8 @@ void pci_restore_state(struct pci_dev *pdev)
 	if (ltr)
 		restore_dword(pdev, ltr + 4, false);
 	for (off = 0x3c; off >= 0; off -= 4)
-		restore_dword(pdev, off, off == PCI_PREF_MEMORY_BASE && pci_is_bridge(pdev));
+		restore_dword(pdev, off,
+			      off == PCI_PREF_MEMORY_BASE && pci_is_bridge(pdev));
 	pci_restore_msi_state(pdev);
 	if (pdev->host->acs_requested)
 		pci_enable_acs(pdev);

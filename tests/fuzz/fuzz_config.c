@@ -21,9 +21,10 @@ struct step {
 
 static void play(struct pci_host *host, const struct step *s)
 {
-	struct pci_function *fn = pci_hw_by_index(host, s->fn % host->hardware->nr_functions);
+	struct pci_function *fn =
+		pci_hw_by_index(host, s->fn % host->hardware->nr_functions);
 	u8 width = (u8)(1U << s->size % 3);
-	u16 off = s->off & (s->size & 0x80 ? 0xfff : 0xff) & (u16)~(width - 1);
+	u16 off = s->off & (s->size & 0x80 ? 0xfff : 0xff) & (u16) ~(width - 1);
 
 	pci_fn_config_write(host, fn, off, s->val, width);
 	pci_fn_config_read(host, fn, off, width);
@@ -35,12 +36,15 @@ static void play(struct pci_host *host, const struct step *s)
 static int build(struct pci_host *host, const u8 *image, size_t len)
 {
 	static u64 props[32];
-	struct pci_function_desc port = { .kind = PCI_FN_ROOT_PORT, .acs = true, .unit = -1,
-					  .hotplug = true, .slot_number = 1 };
-	struct pci_function_desc bridge = { .kind = PCI_FN_PCIE_TO_PCI, .unit = -1 };
-	struct pci_function_desc edu = { .model = 1, .props = props, .unit = -1 };
-	struct pci_function_desc plain = { .image = image, .image_len = len, .unit = -1,
-					   .bar = { { .size = SZ_64K } } };
+	struct pci_function_desc port = {.kind = PCI_FN_ROOT_PORT,
+					 .acs = true,
+					 .unit = -1,
+					 .hotplug = true,
+					 .slot_number = 1};
+	struct pci_function_desc bridge = {.kind = PCI_FN_PCIE_TO_PCI, .unit = -1};
+	struct pci_function_desc edu = {.model = 1, .props = props, .unit = -1};
+	struct pci_function_desc plain = {
+		.image = image, .image_len = len, .unit = -1, .bar = {{.size = SZ_64K}}};
 	struct pci_hw_bus *root;
 	struct pci_function *fn;
 
@@ -71,7 +75,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	m->hw.endpoint_models = endpoint_models;
 	if (!pci_host_create(m, &host)) {
 		if (!build(host, data, image)) {
-			for (i = image; i + sizeof(struct step) <= size; i += sizeof(struct step))
+			for (i = image; i + sizeof(struct step) <= size;
+			     i += sizeof(struct step))
 				play(host, (const struct step *)(data + i));
 			if (!pci_host_scan(host))
 				pci_rescan(host, NULL);

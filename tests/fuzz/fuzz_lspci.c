@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	if (pci_dump_parse("fuzz", (const char *)data, size, &host, &error)) {
 		free(error);
 	} else {
-		for_each_pci_dev(host, pdev) {
+		for_each_pci_dev(host, pdev)
+		{
 			void *with = pci_find_group(pdev, get, NULL, NULL);
 
 			pdev->dev.driver_data = with ? with : pdev;

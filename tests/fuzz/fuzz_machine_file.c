@@ -17,12 +17,13 @@ static int unit_create(struct machine *m, const struct of_unit_desc *desc)
 	return desc->props[0] > 57 ? -EINVAL : 0;
 }
 
-static const struct of_unit_property unit_props[] = { { "aw-bits", 48, 64 },
-						      { "caching-mode", 0, 1 },
-						      { 0 } };
-static const struct of_unit_type unit_type = { .compatible = "intel,vtd", .kind = "vtd",
-					       .properties = unit_props, .create = unit_create };
-static const struct of_unit_type *const unit_types[] = { &unit_type, NULL };
+static const struct of_unit_property unit_props[] = {
+	{"aw-bits", 48, 64}, {"caching-mode", 0, 1}, {0}};
+static const struct of_unit_type unit_type = {.compatible = "intel,vtd",
+					      .kind = "vtd",
+					      .properties = unit_props,
+					      .create = unit_create};
+static const struct of_unit_type *const unit_types[] = {&unit_type, NULL};
 
 static void start(struct of_machine *om)
 {
@@ -31,7 +32,8 @@ static void start(struct of_machine *om)
 	char *error = NULL;
 
 	if (of_machine_nr_functions(om) > 256 ||
-	    machine_create(&m, SZ_2M, of_machine_nr_functions(om), of_machine_cmdline(om)))
+	    machine_create(&m, SZ_2M, of_machine_nr_functions(om),
+			   of_machine_cmdline(om)))
 		return;
 	m->hw.endpoint_models = endpoint_models;
 	if (!pci_host_create(m, &host)) {
@@ -47,7 +49,8 @@ static void start(struct of_machine *om)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	struct of_machine_config config = { .unit_types = unit_types, .models = endpoint_models };
+	struct of_machine_config config = {.unit_types = unit_types,
+					   .models = endpoint_models};
 	s64 live = alloc_live_count();
 	struct of_machine *om;
 	char *error = NULL;

@@ -22,14 +22,26 @@ static unsigned resets;
 static void model_describe(const u64 *props, struct endpoint_pci_info *info)
 {
 	*info = (struct endpoint_pci_info){
-		.vendor = 0x1234, .device = 0x5678, .class = 0x088000, .revision = 3,
-		.subsystem_vendor = 0x1af4, .subsystem = 0x1100, .intx_pin = 1,
-		.bar = { [0] = { SZ_64K, HW_BAR_MMAP },
-			 [2] = { SZ_1M, HW_BAR_64 | HW_BAR_PREFETCH | HW_BAR_MMAP },
-			 [4] = { 256, HW_BAR_IO } },
-		.msi_vectors = 8, .msi_64 = true, .msi_maskable = true,
-		.msix_vectors = 4, .msix_bar = 0, .msix_table = 0x8000, .msix_pba = 0x9000,
-		.pcie = true, .flr = true, .pm = true,
+		.vendor = 0x1234,
+		.device = 0x5678,
+		.class = 0x088000,
+		.revision = 3,
+		.subsystem_vendor = 0x1af4,
+		.subsystem = 0x1100,
+		.intx_pin = 1,
+		.bar = {[0] = {SZ_64K, HW_BAR_MMAP},
+			[2] = {SZ_1M, HW_BAR_64 | HW_BAR_PREFETCH | HW_BAR_MMAP},
+			[4] = {256, HW_BAR_IO}},
+		.msi_vectors = 8,
+		.msi_64 = true,
+		.msi_maskable = true,
+		.msix_vectors = 4,
+		.msix_bar = 0,
+		.msix_table = 0x8000,
+		.msix_pba = 0x9000,
+		.pcie = true,
+		.flr = true,
+		.pm = true,
 	};
 }
 
@@ -47,15 +59,21 @@ static u64 model_read(struct hw *hw, u32 fn, unsigned bar, u64 off, unsigned siz
 	return 0;
 }
 
-static void model_write(struct hw *hw, u32 fn, unsigned bar, u64 off, u64 val, unsigned size)
+static void model_write(struct hw *hw, u32 fn, unsigned bar, u64 off, u64 val,
+			unsigned size)
 {
 }
 
 static const struct endpoint_model model = {
-	.name = "test", .state_size = 64, .describe = model_describe, .init = model_init,
-	.reset = model_reset, .mmio_read = model_read, .mmio_write = model_write,
+	.name = "test",
+	.state_size = 64,
+	.describe = model_describe,
+	.init = model_init,
+	.reset = model_reset,
+	.mmio_read = model_read,
+	.mmio_write = model_write,
 };
-static const struct endpoint_model *const models[ENDPOINT_MAX_MODELS] = { NULL, &model };
+static const struct endpoint_model *const models[ENDPOINT_MAX_MODELS] = {NULL, &model};
 
 struct fixture {
 	struct machine *m;
@@ -77,10 +95,13 @@ static struct pci_function *add(struct fixture *f, struct pci_hw_bus *bus, u8 de
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct pci_function_desc port = { .kind = PCI_FN_ROOT_PORT, .acs = true, .unit = -1,
-					  .hotplug = true, .slot_number = 7 };
-	struct pci_function_desc end = { .model = 1, .unit = -1 };
-	struct pci_function_desc bridge = { .kind = PCI_FN_PCIE_TO_PCI, .unit = -1 };
+	struct pci_function_desc port = {.kind = PCI_FN_ROOT_PORT,
+					 .acs = true,
+					 .unit = -1,
+					 .hotplug = true,
+					 .slot_number = 7};
+	struct pci_function_desc end = {.model = 1, .unit = -1};
+	struct pci_function_desc bridge = {.kind = PCI_FN_PCIE_TO_PCI, .unit = -1};
 	char *error = NULL;
 
 	assert_int_equal(machine_create(&f->m, SZ_2M, 16, ""), 0);
@@ -275,7 +296,8 @@ static void msi_registers_have_their_masks(void **state)
 
 	wr(f, f->fn, msi + PCI_MSI_FLAGS, 0xffff & ~PCI_MSI_FLAGS_ENABLE, 2);
 	assert_int_equal(rd(f, f->fn, msi + PCI_MSI_FLAGS, 2),
-			 PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_MASKBIT | PCI_MSI_FLAGS_QSIZE | 3 << 1);
+			 PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_MASKBIT |
+				 PCI_MSI_FLAGS_QSIZE | 3 << 1);
 	wr(f, f->fn, msi + PCI_MSI_ADDRESS_LO, ~0U, 4);
 	assert_int_equal(rd(f, f->fn, msi + PCI_MSI_ADDRESS_LO, 4), 0xfffffffc);
 	wr(f, f->fn, msi + PCI_MSI_MASK_64, ~0U, 4);
@@ -293,7 +315,8 @@ static void firmware_places_bars_inside_windows(void **state)
 	u64 last = (u64)(rd(f, f->port, PCI_MEMORY_LIMIT, 2) & 0xfff0) << 16 | 0xfffff;
 	u64 bar0 = rd(f, f->fn, 0x10, 4) & ~0xfU, bar2 = rd(f, f->fn, 0x18, 4) & ~0xfU;
 	u64 pbase = (u64)(rd(f, f->port, PCI_PREF_MEMORY_BASE, 2) & 0xfff0) << 16;
-	u64 plast = (u64)(rd(f, f->port, PCI_PREF_MEMORY_LIMIT, 2) & 0xfff0) << 16 | 0xfffff;
+	u64 plast =
+		(u64)(rd(f, f->port, PCI_PREF_MEMORY_LIMIT, 2) & 0xfff0) << 16 | 0xfffff;
 
 	assert_true(bar0 >= base && bar0 + SZ_64K - 1 <= last && !(bar0 & 0xffff));
 	assert_true(bar2 >= pbase && bar2 + SZ_1M - 1 <= plast && !(bar2 & 0xfffff));
@@ -319,8 +342,7 @@ static void scan_finds_devices_and_resources(void **state)
 	char buf[64];
 
 	assert_int_equal(pci_host_scan(f->host), 0);
-	for_each_pci_dev(f->host, pdev)
-		n++;
+	for_each_pci_dev(f->host, pdev) n++;
 	assert_int_equal(n, 4);
 	pdev = pci_get_domain_bus_and_slot(f->host, 0, 1, 0);
 	assert_non_null(pdev);
@@ -368,6 +390,59 @@ static void remove_then_rescan_finds_it_again(void **state)
 	put_device(&port->dev);
 }
 
+static bool held;
+
+static int holding_begin(struct device *dev)
+{
+	return held ? -EIOCBQUEUED : 0;
+}
+
+static int holding_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	return 0;
+}
+
+static void count_done(void *data)
+{
+	++*(unsigned *)data;
+}
+
+/* The device is in use; its port is removed meanwhile: both go once it is free. */
+static void removal_above_waits_for_the_one_below(void **state)
+{
+	static const struct pci_device_id all[] = {
+		{0x1234, 0x5678, PCI_ANY_ID, PCI_ANY_ID, 0, 0, 0, 0},
+		{0},
+	};
+	struct pci_driver drv = {.driver = {.name = "holder",
+					    .remove_begin = holding_begin},
+				 .id_table = all,
+				 .probe = holding_probe};
+	struct fixture *f = *state;
+	struct pci_dev *port, *pdev;
+	unsigned done = 0;
+
+	assert_int_equal(pci_host_scan(f->host), 0);
+	assert_int_equal(pci_register_driver(f->host, &drv), 0);
+	pci_bus_add_devices(f->host);
+	port = pci_get_domain_bus_and_slot(f->host, 0, 0, PCI_DEVFN(1, 0));
+	pdev = pci_get_domain_bus_and_slot(f->host, 0, 1, 0);
+	assert_ptr_equal(pdev->driver, &drv);
+	held = true;
+	assert_int_equal(pci_remove_store(pdev, "1", 1, count_done, &done), -EIOCBQUEUED);
+	assert_int_equal(pci_remove_store(port, "1", 1, count_done, &done), -EIOCBQUEUED);
+	assert_int_equal(done, 0);
+	assert_true(port->dev.added);
+	held = false;
+	device_release_driver_continue(&pdev->dev);
+	assert_int_equal(done, 2);
+	assert_false(port->dev.added);
+	assert_false(pdev->dev.added);
+	put_device(&pdev->dev);
+	put_device(&port->dev);
+	pci_unregister_driver(&drv);
+}
+
 static void slot_power_off_takes_the_card_out(void **state)
 {
 	struct fixture *f = *state;
@@ -399,11 +474,36 @@ static void acs_is_on_only_when_asked_for(void **state)
 	port = pci_get_domain_bus_and_slot(f->host, 0, 0, PCI_DEVFN(1, 0));
 	assert_false(pci_acs_path_enabled(port, NULL, PCI_ACS_SV | PCI_ACS_RR));
 	pci_request_acs(f->host, true);
-	assert_true(pci_acs_path_enabled(port, NULL,
-					 PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF));
+	assert_true(pci_acs_path_enabled(
+		port, NULL, PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF));
 	pci_request_acs(f->host, false);
 	assert_false(pci_acs_enabled(port, PCI_ACS_SV));
 	put_device(&port->dev);
+}
+
+/* A service that the port does not have need not be on. */
+static void acs_judges_offered_services_only(void **state)
+{
+	struct fixture *f = *state;
+	struct pci_function_desc port = {.kind = PCI_FN_ROOT_PORT,
+					 .acs = true,
+					 .unit = -1,
+					 .acs_caps = PCI_ACS_SV | PCI_ACS_RR};
+	struct pci_dev *pdev;
+	char *error = NULL;
+
+	add(f, f->root, PCI_DEVFN(4, 0), &port);
+	assert_int_equal(pci_firmware_assign(f->host, &error), 0);
+	assert_int_equal(pci_host_scan(f->host), 0);
+	pci_request_acs(f->host, true);
+	pdev = pci_get_domain_bus_and_slot(f->host, 0, 0, PCI_DEVFN(4, 0));
+	assert_int_equal(pdev->acs_capabilities, PCI_ACS_SV | PCI_ACS_RR);
+	assert_true(
+		pci_acs_enabled(pdev, PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF));
+	assert_false(pci_acs_enabled(pdev, PCI_ACS_SV | PCI_ACS_EC));
+	pci_write_config_word(pdev, pdev->acs_cap + PCI_ACS_CTRL, PCI_ACS_SV);
+	assert_false(pci_acs_enabled(pdev, PCI_ACS_SV | PCI_ACS_RR));
+	put_device(&pdev->dev);
 }
 
 static int nothing_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -412,17 +512,17 @@ static int nothing_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 }
 
 static const struct pci_device_id ids[] = {
-	{ 0x8086, 0x1234, PCI_ANY_ID, PCI_ANY_ID, 0, 0, 5, 0 },
-	{ 0 },
+	{0x8086, 0x1234, PCI_ANY_ID, PCI_ANY_ID, 0, 0, 5, 0},
+	{0},
 };
 
 /* Errnos: conformance FACTS 17, 18. */
 static void dynamic_ids_follow_the_kernel(void **state)
 {
 	struct fixture *f = *state;
-	struct pci_driver drv = { .driver = { .name = "d" }, .probe = nothing_probe };
-	struct pci_driver with = { .driver = { .name = "w" }, .probe = nothing_probe,
-				   .id_table = ids };
+	struct pci_driver drv = {.driver = {.name = "d"}, .probe = nothing_probe};
+	struct pci_driver with = {
+		.driver = {.name = "w"}, .probe = nothing_probe, .id_table = ids};
 	struct pci_dev *pdev;
 
 	assert_int_equal(pci_host_scan(f->host), 0);
@@ -438,7 +538,8 @@ static void dynamic_ids_follow_the_kernel(void **state)
 	assert_int_equal(pci_new_id_store(&drv, "1234 5678\n", 10), -EEXIST);
 	assert_int_equal(pci_new_id_store(&with, "8086 1234", 9), -EEXIST);
 	assert_int_equal(pci_new_id_store(&with, "8086 1235", 9), -EINVAL);
-	assert_int_equal(pci_new_id_store(&with, "8086 1235 ffffffff ffffffff 0 0 5", 33), 33);
+	assert_int_equal(pci_new_id_store(&with, "8086 1235 ffffffff ffffffff 0 0 5", 33),
+			 33);
 	assert_int_equal(pci_remove_id_store(&drv, "1234 5679", 9), -ENODEV);
 	assert_int_equal(pci_remove_id_store(&drv, "1234 5678", 9), 9);
 	assert_ptr_equal(pdev->dev.driver, &drv.driver);
@@ -451,26 +552,32 @@ static void dynamic_ids_follow_the_kernel(void **state)
 static void refused_descriptions_leave_nothing(void **state)
 {
 	struct fixture *f = *state;
-	struct pci_function_desc good = { .info = { .vendor = 1, .device = 2 }, .unit = -1 };
+	struct pci_function_desc good = {.info = {.vendor = 1, .device = 2}, .unit = -1};
 	struct pci_function_desc bad;
 	s64 live = alloc_live_count();
 
 	bad = good;
-	bad.bar[0] = (struct pci_bar_desc){ .size = 3000 };
-	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL), -EINVAL);
+	bad.bar[0] = (struct pci_bar_desc){.size = 3000};
+	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL),
+			 -EINVAL);
 	bad = good;
-	bad.bar[5] = (struct pci_bar_desc){ .size = SZ_1M, .flags = HW_BAR_64 };
-	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL), -EINVAL);
+	bad.bar[5] = (struct pci_bar_desc){.size = SZ_1M, .flags = HW_BAR_64};
+	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL),
+			 -EINVAL);
 	bad = good;
 	bad.acs = true; /* conventional */
-	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL), -EINVAL);
+	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL),
+			 -EINVAL);
 	bad = good;
 	bad.info.msi_vectors = 3;
-	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL), -EINVAL);
+	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL),
+			 -EINVAL);
 	bad = good;
 	bad.model = 9;
-	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL), -EINVAL);
-	assert_int_equal(pci_hw_add_function(f->host, f->root, PCI_DEVFN(1, 0), &good, NULL),
+	assert_int_equal(pci_hw_add_function(f->host, f->root, 0x80, &bad, NULL),
+			 -EINVAL);
+	assert_int_equal(pci_hw_add_function(f->host, f->root, PCI_DEVFN(1, 0), &good,
+					     NULL),
 			 -EEXIST);
 	assert_int_equal(alloc_live_count(), live);
 }
@@ -495,8 +602,10 @@ int main(void)
 		T(requester_id_behind_bridge_is_the_bridges),
 		T(scan_finds_devices_and_resources),
 		T(remove_then_rescan_finds_it_again),
+		T(removal_above_waits_for_the_one_below),
 		T(slot_power_off_takes_the_card_out),
 		T(acs_is_on_only_when_asked_for),
+		T(acs_judges_offered_services_only),
 		T(dynamic_ids_follow_the_kernel),
 		T(refused_descriptions_leave_nothing),
 	};

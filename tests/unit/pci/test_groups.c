@@ -82,8 +82,8 @@ static bool same_partition(void)
 				continue;
 			if ((topo.dev[i].expected == topo.dev[j].expected) !=
 			    (topo.dev[i].group == topo.dev[j].group)) {
-				print_message("%s: %s and %s\n", topo.name, topo.dev[j].bdf,
-					      topo.dev[i].bdf);
+				print_message("%s: %s and %s\n", topo.name,
+					      topo.dev[j].bdf, topo.dev[i].bdf);
 				return false;
 			}
 		}
@@ -159,7 +159,8 @@ static void groups_of_recorded_topologies_match(void **state)
 			struct device_line *d = &topo.dev[topo.nr++];
 
 			assert_true(topo.nr <= MAX_DEVICES);
-			assert_int_equal(sscanf(buf, "D %15s F%15s %15s", d->bdf, fn, group), 3);
+			assert_int_equal(
+				sscanf(buf, "D %15s F%15s %15s", d->bdf, fn, group), 3);
 			d->expected = group[0] == '-' ? -1 : atoi(group);
 			d->group = -1;
 			unpack(text, d->bdf, fns[atoi(fn)]);
@@ -197,23 +198,25 @@ static void dump_defects_tell_the_line(void **state)
 	expect_error("", "d: no PCI function");
 	expect_error("hello\nworld\n", "d: no PCI function");
 	expect_error("00:00.0 Host\n00: 86 80\n", "d:2: not 16 bytes");
-	expect_error("00:00.0 Host\n10: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n",
-		     "d:2: not 16 bytes");
+	expect_error(
+		"00:00.0 Host\n10: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n",
+		"d:2: not 16 bytes");
 	expect_error("00:00.0 Host\nControl: x\n", "d:1: the registers of this function");
 }
 
 /* A bridge whose secondary bus is its own, and two that claim the same one. */
 static void dump_with_odd_bridges_ends(void **state)
 {
-	static const char line[] = "%s 0604: 0000:0000\n"
-				   "00: 36 1b 0c 00 00 00 00 00 00 00 04 06 00 00 01 00\n"
-				   "10: 00 00 00 00 00 00 00 00 %s 00 00 00 00 00\n"
-				   "20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n"
-				   "30: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n";
+	static const char line[] =
+		"%s 0604: 0000:0000\n"
+		"00: 36 1b 0c 00 00 00 00 00 00 00 04 06 00 00 01 00\n"
+		"10: 00 00 00 00 00 00 00 00 %s 00 00 00 00 00\n"
+		"20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n"
+		"30: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n";
 	static const char *const cases[][4] = {
-		{ "0000:00:01.0", "00 00 ff", "0000:01:00.0", "01 01 ff" },
-		{ "0000:00:01.0", "00 01 ff", "0000:00:02.0", "00 01 02" },
-		{ "0000:05:01.0", "00 03 ff", "0000:03:02.0", "00 05 05" },
+		{"0000:00:01.0", "00 00 ff", "0000:01:00.0", "01 01 ff"},
+		{"0000:00:01.0", "00 01 ff", "0000:00:02.0", "00 01 02"},
+		{"0000:05:01.0", "00 03 ff", "0000:03:02.0", "00 05 05"},
 	};
 	struct pci_host *host;
 	char text[2048], *error;
