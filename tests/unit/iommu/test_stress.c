@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/rand.h"
@@ -150,10 +151,12 @@ static struct holder holder;
 static void on_event(struct device_notifier *nb, enum device_event event,
 		     struct device *dev)
 {
-	if (event != DEVICE_UNBINDING)
+	if (event != DEVICE_UNBINDING ||
+	    !__atomic_load_n(&to_mock_dev(dev)->held, __ATOMIC_ACQUIRE))
 		return;
 	mutex_lock(&holder.lock);
-	if (holder.nr < ARRAY_SIZE(holder.waiting))
+	/* Each device waits at most once. */
+	if (!WARN_ON(holder.nr == ARRAY_SIZE(holder.waiting)))
 		holder.waiting[holder.nr++] = get_device(dev);
 	mutex_unlock(&holder.lock);
 }
@@ -177,9 +180,9 @@ static bool let_one_go(void)
 static void *closer(void *arg)
 {
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+		usleep(300); /* so that others come to wait as well */
 		while (let_one_go())
 			;
-		sched_yield();
 	}
 	return NULL;
 }
