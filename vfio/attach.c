@@ -126,7 +126,8 @@ static int resv_exclude(struct list_head *iova, struct list_head *resv)
 			if (start > v->end || end < v->start)
 				continue;
 			/* Inserted before v, so they are not met again. */
-			if (start > v->start && iova_insert(&v->list, v->start, start - 1))
+			if (start > v->start &&
+			    iova_insert(&v->list, v->start, start - 1))
 				return -ENOMEM;
 			if (end < v->end && iova_insert(&v->list, end + 1, v->end))
 				return -ENOMEM;
@@ -185,7 +186,7 @@ static int tell_attach(struct device *dev, void *data)
 
 static void group_event(struct vfio_iommu *iommu, struct iommu_group *group, u64 space)
 {
-	struct attach_event e = { iommu->core->machine, space };
+	struct attach_event e = {iommu->core->machine, space};
 
 	iommu_group_for_each_dev(group, &e, tell_attach);
 }
@@ -196,7 +197,8 @@ static int replay(struct vfio_iommu *iommu, struct vfio_domain *domain)
 	struct vfio_dma *dma, *done;
 	int ret;
 
-	vfio_for_each_dma(dma, iommu) {
+	vfio_for_each_dma(dma, iommu)
+	{
 		ret = vfio_dma_map_domain(iommu, dma, domain);
 		if (ret)
 			goto unwind;
@@ -295,7 +297,8 @@ int vfio_type1_attach_group(void *iommu_data, struct iommu_group *iommu_group)
 	if (!iommu->core->params.allow_unsafe_interrupts &&
 	    !iommu_group_has_isolated_msi(iommu_group)) {
 		pr_warn("No interrupt remapping support.  Use the module param "
-			"\"allow_unsafe_interrupts\" to enable VFIO IOMMU support on this "
+			"\"allow_unsafe_interrupts\" to enable VFIO IOMMU support on "
+			"this "
 			"platform");
 		ret = -EPERM;
 		goto err_detach;
@@ -370,7 +373,8 @@ static void iova_list_recompute(struct vfio_iommu *iommu, bool expand)
 		}
 	}
 	if (!expand) {
-		start = list_first_entry(&iommu->iova_list, struct vfio_iova, list)->start;
+		start = list_first_entry(&iommu->iova_list, struct vfio_iova, list)
+				->start;
 		end = list_last_entry(&iommu->iova_list, struct vfio_iova, list)->end;
 	}
 	ret = aperture_resize(&iova, start, end);
@@ -422,7 +426,8 @@ void vfio_type1_release(void *iommu_data)
 	/* The container's last group has left, and with it all domains and mappings. */
 	WARN_ON(!list_empty(&iommu->domain_list));
 	WARN_ON(iommu->nr_dma);
-	machine_event(iommu->core->machine, space_gone, vfio_iommu_space(iommu), iommu->left);
+	machine_event(iommu->core->machine, space_gone, vfio_iommu_space(iommu),
+		      iommu->left);
 	vfio_iova_list_free(&iommu->iova_list);
 	kfree(iommu);
 }

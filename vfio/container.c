@@ -32,7 +32,8 @@ static long noiommu_ioctl(struct vfio_core *core, void *iommu_data, struct call 
 			  unsigned cmd, u64 arg)
 {
 	if (cmd == VFIO_CHECK_EXTENSION)
-		return core->params.enable_unsafe_noiommu_mode && arg == VFIO_NOIOMMU_IOMMU;
+		return core->params.enable_unsafe_noiommu_mode &&
+		       arg == VFIO_NOIOMMU_IOMMU;
 	return -ENOTTY;
 }
 
@@ -77,9 +78,11 @@ static long container_check_extension(struct vfio_container *container, struct c
 				     VFIO_CHECK_EXTENSION, arg);
 	for (size_t i = 0; i < ARRAY_SIZE(iommu_drivers) && ret <= 0; i++) {
 		driver = iommu_drivers[i];
-		if (!list_empty(&container->group_list) && !driver_allowed(container, driver))
+		if (!list_empty(&container->group_list) &&
+		    !driver_allowed(container, driver))
 			continue;
-		ret = driver->ioctl(container->core, NULL, call, VFIO_CHECK_EXTENSION, arg);
+		ret = driver->ioctl(container->core, NULL, call, VFIO_CHECK_EXTENSION,
+				    arg);
 	}
 	return ret;
 }
@@ -98,12 +101,14 @@ static int attach_groups(struct vfio_container *container,
 	return ret;
 
 unwind:
-	list_for_each_entry_continue_reverse(group, &container->group_list, container_next)
+	list_for_each_entry_continue_reverse(group, &container->group_list,
+					     container_next)
 		driver->detach_group(data, group->iommu_group);
 	return ret;
 }
 
-static long container_set_iommu(struct vfio_container *container, struct call *call, u64 arg)
+static long container_set_iommu(struct vfio_container *container, struct call *call,
+				u64 arg)
 {
 	struct vfio_core *core = container->core;
 	long ret = -ENODEV;
@@ -148,8 +153,8 @@ static long container_ioctl(struct file *file, struct call *call, unsigned cmd, 
 	default:
 		if (!container->iommu_driver)
 			return -EINVAL;
-		return container->iommu_driver->ioctl(container->core, container->iommu_data, call,
-						      cmd, arg);
+		return container->iommu_driver->ioctl(
+			container->core, container->iommu_data, call, cmd, arg);
 	}
 }
 
@@ -198,8 +203,8 @@ struct vfio_container *vfio_container_from_file(struct file *file)
  * Return: -EPERM: a member is in use by a kernel driver, or the container holds groups
  * of the other kind; what the IOMMU context says (type1: attach_group()).
  */
-int vfio_container_attach_group(struct vfio_container *container, struct vfio_group *group,
-				struct call *call)
+int vfio_container_attach_group(struct vfio_container *container,
+				struct vfio_group *group, struct call *call)
 {
 	int ret;
 
@@ -272,8 +277,8 @@ void vfio_group_unuse_container(struct vfio_group *group)
 
 int vfio_container_init(struct vfio_core *core)
 {
-	return devnode_register(core->machine, "/dev/vfio/vfio", 0666, VFIO_MISC_MAJOR, VFIO_MINOR,
-				&container_node_ops, core);
+	return devnode_register(core->machine, "/dev/vfio/vfio", 0666, VFIO_MISC_MAJOR,
+				VFIO_MINOR, &container_node_ops, core);
 }
 
 void vfio_container_exit(struct vfio_core *core)

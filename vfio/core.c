@@ -23,7 +23,8 @@ static void param_bool(struct machine *m, const char *name, bool *out)
 		*out = true;
 	else if (strchr("nNfF0", value[0]))
 		*out = false;
-	else if (len > 1 && (value[0] == 'o' || value[0] == 'O') && strchr("nNfF", value[1]))
+	else if (len > 1 && (value[0] == 'o' || value[0] == 'O') &&
+		 strchr("nNfF", value[1]))
 		*out = value[1] == 'n' || value[1] == 'N';
 	else
 		pr_warn("%s: `%.*s' is neither yes nor no", name, (int)len, value);
@@ -57,7 +58,8 @@ static void params_init(struct machine *m, struct vfio_params *p)
 
 	p->dma_entry_limit = UINT16_MAX;
 	param_bool(m, "vfio.enable_unsafe_noiommu_mode", &p->enable_unsafe_noiommu_mode);
-	param_bool(m, "vfio_iommu_type1.allow_unsafe_interrupts", &p->allow_unsafe_interrupts);
+	param_bool(m, "vfio_iommu_type1.allow_unsafe_interrupts",
+		   &p->allow_unsafe_interrupts);
 	param_bool(m, "vfio_iommu_type1.disable_hugepages", &p->disable_hugepages);
 	param_u32(m, "vfio_iommu_type1.dma_entry_limit", &p->dma_entry_limit);
 	param_bool(m, "vfio_pci.nointxmask", &p->nointxmask);

@@ -25,7 +25,8 @@ int vfio_init_device(struct vfio_device *vdev, struct device *dev,
 	struct vfio_core *core = dev->machine->vfio;
 	int ret;
 
-	ret = xa_alloc(&core->device_indices, &vdev->index, vdev, XA_LIMIT(0, (1U << 20) - 1));
+	ret = xa_alloc(&core->device_indices, &vdev->index, vdev,
+		       XA_LIMIT(0, (1U << 20) - 1));
 	if (ret)
 		return ret;
 	vdev->dev = dev;
@@ -77,7 +78,8 @@ found:
 	return 0;
 }
 
-struct vfio_device *vfio_find_device_in_devset(struct vfio_device_set *set, struct device *dev)
+struct vfio_device *vfio_find_device_in_devset(struct vfio_device_set *set,
+					       struct device *dev)
 {
 	struct vfio_device *vdev;
 
@@ -150,7 +152,8 @@ static void request_again(void *data, u32 events)
 	struct vfio_device *vdev = data;
 	u64 expirations;
 
-	if (read(vdev->request_timer, &expirations, sizeof(expirations)) == sizeof(expirations))
+	if (read(vdev->request_timer, &expirations, sizeof(expirations)) ==
+	    sizeof(expirations))
 		vdev->ops->request(vdev, vdev->requests++);
 }
 
@@ -158,8 +161,8 @@ static void request_again(void *data, u32 events)
 static void request_timer_start(struct vfio_device *vdev)
 {
 	const struct itimerspec every = {
-		.it_interval = { .tv_sec = REQUEST_SECONDS },
-		.it_value = { .tv_sec = REQUEST_SECONDS },
+		.it_interval = {.tv_sec = REQUEST_SECONDS},
+		.it_value = {.tv_sec = REQUEST_SECONDS},
 	};
 
 	vdev->request_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -167,8 +170,9 @@ static void request_timer_start(struct vfio_device *vdev)
 		return;
 	vdev->request_watch = ERR_PTR(-EINVAL);
 	if (!timerfd_settime(vdev->request_timer, 0, &every, NULL))
-		vdev->request_watch = machine_watch_fd(vdev->core->machine, vdev->request_timer,
-						       EPOLLIN, request_again, vdev);
+		vdev->request_watch =
+			machine_watch_fd(vdev->core->machine, vdev->request_timer,
+					 EPOLLIN, request_again, vdev);
 	if (IS_ERR(vdev->request_watch))
 		request_timer_stop(vdev);
 }

@@ -104,7 +104,8 @@ static long device_ioctl_feature(struct vfio_device *vdev, struct call *call, u6
 			      VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_PROBE))
 		return -EINVAL;
 	if (!(feature.flags & VFIO_DEVICE_FEATURE_PROBE) &&
-	    feature.flags & VFIO_DEVICE_FEATURE_SET && feature.flags & VFIO_DEVICE_FEATURE_GET)
+	    feature.flags & VFIO_DEVICE_FEATURE_SET &&
+	    feature.flags & VFIO_DEVICE_FEATURE_GET)
 		return -EINVAL;
 
 	switch (feature.flags & VFIO_DEVICE_FEATURE_MASK) {
@@ -121,7 +122,8 @@ static long device_ioctl_feature(struct vfio_device *vdev, struct call *call, u6
 	default:
 		if (!vdev->ops->device_feature)
 			return -ENOTTY;
-		return vdev->ops->device_feature(vdev, call, feature.flags, arg + sizeof(feature),
+		return vdev->ops->device_feature(vdev, call, feature.flags,
+						 arg + sizeof(feature),
 						 feature.argsz - sizeof(feature));
 	}
 }
@@ -184,7 +186,8 @@ static long device_file_ioctl(struct file *file, struct call *call, unsigned cmd
 			ret = device_ioctl_region_info(vdev, call, arg);
 			break;
 		default:
-			ret = vdev->ops->ioctl ? vdev->ops->ioctl(vdev, call, cmd, arg) : -EINVAL;
+			ret = vdev->ops->ioctl ? vdev->ops->ioctl(vdev, call, cmd, arg)
+					       : -EINVAL;
 		}
 	}
 	if (vdev->ops->pm_put)
@@ -192,8 +195,8 @@ static long device_file_ioctl(struct file *file, struct call *call, unsigned cmd
 	return ret;
 }
 
-static ssize_t device_file_read(struct file *file, struct call *call, u64 ubuf, size_t len,
-				u64 pos)
+static ssize_t device_file_read(struct file *file, struct call *call, u64 ubuf,
+				size_t len, u64 pos)
 {
 	struct vfio_device_file *df = file->private;
 
@@ -202,8 +205,8 @@ static ssize_t device_file_read(struct file *file, struct call *call, u64 ubuf, 
 	return df->device->ops->read(df->device, call, ubuf, len, pos);
 }
 
-static ssize_t device_file_write(struct file *file, struct call *call, u64 ubuf, size_t len,
-				 u64 pos)
+static ssize_t device_file_write(struct file *file, struct call *call, u64 ubuf,
+				 size_t len, u64 pos)
 {
 	struct vfio_device_file *df = file->private;
 
@@ -212,7 +215,8 @@ static ssize_t device_file_write(struct file *file, struct call *call, u64 ubuf,
 	return df->device->ops->write(df->device, call, ubuf, len, pos);
 }
 
-static int device_file_mmap(struct file *file, struct call *call, struct mmap_request *req)
+static int device_file_mmap(struct file *file, struct call *call,
+			    struct mmap_request *req)
 {
 	struct vfio_device_file *df = file->private;
 

@@ -35,8 +35,7 @@ static void stop(struct vfio_iommu *iommu)
 {
 	struct vfio_dma *dma;
 
-	vfio_for_each_dma(dma, iommu)
-		bitmap_free(dma);
+	vfio_for_each_dma(dma, iommu) bitmap_free(dma);
 	iommu->dirty_page_tracking = false;
 }
 
@@ -48,7 +47,8 @@ static int start(struct vfio_iommu *iommu)
 
 	if (iommu->dirty_page_tracking)
 		return 0;
-	vfio_for_each_dma(dma, iommu) {
+	vfio_for_each_dma(dma, iommu)
+	{
 		ret = vfio_dma_bitmap_alloc(dma, pgsize);
 		if (ret) {
 			stop(iommu);
@@ -107,7 +107,8 @@ int vfio_prepare_user_bitmap(struct vfio_iommu *iommu, struct call *call, u64 bi
 	struct vfio_dma *dma;
 	int ret;
 
-	for (dma = vfio_find_dma(iommu, iova, last); dma; dma = vfio_next_dma(dma, iova, last)) {
+	for (dma = vfio_find_dma(iommu, iova, last); dma;
+	     dma = vfio_next_dma(dma, iova, last)) {
 		struct place p;
 		u64 word;
 
@@ -115,7 +116,8 @@ int vfio_prepare_user_bitmap(struct vfio_iommu *iommu, struct call *call, u64 bi
 			continue;
 		p = dma_place(dma, iova, pgsize);
 		if (p.shift) {
-			ret = copy_from_user(call, &word, bitmap + p.word * 8, sizeof(word));
+			ret = copy_from_user(call, &word, bitmap + p.word * 8,
+					     sizeof(word));
 			if (ret == -ERESTARTNOINTR)
 				return ret;
 		}
@@ -133,8 +135,9 @@ static void shift_in_place(unsigned long *map, unsigned shift, u64 nwords)
 		map[w] = map[w] << shift | (w ? map[w - 1] >> (64 - shift) : 0);
 }
 
-int vfio_update_user_bitmap(struct vfio_iommu *iommu, struct call *call, struct vfio_dma *dma,
-			    u64 bitmap, iova_t base, u64 pgsize, struct vfio_bitmap_word *prev)
+int vfio_update_user_bitmap(struct vfio_iommu *iommu, struct call *call,
+			    struct vfio_dma *dma, u64 bitmap, iova_t base, u64 pgsize,
+			    struct vfio_bitmap_word *prev)
 {
 	struct place p = dma_place(dma, base, pgsize);
 	u64 to = bitmap + p.word * 8;
@@ -156,7 +159,8 @@ int vfio_update_user_bitmap(struct vfio_iommu *iommu, struct call *call, struct 
 	ret = user_writable(call, to, p.nwords * 8);
 	if (ret)
 		return ret;
-	*prev = (struct vfio_bitmap_word){ true, p.word + p.nwords - 1, dma->bitmap[p.nwords - 1] };
+	*prev = (struct vfio_bitmap_word){true, p.word + p.nwords - 1,
+					  dma->bitmap[p.nwords - 1]};
 	return copy_to_user(call, to, dma->bitmap, p.nwords * 8);
 }
 
@@ -176,8 +180,10 @@ static int report(struct vfio_iommu *iommu, struct call *call, u64 bitmap, iova_
 	ret = vfio_prepare_user_bitmap(iommu, call, bitmap, iova, last, pgsize);
 	if (ret)
 		return ret;
-	for (dma = vfio_find_dma(iommu, iova, last); dma; dma = vfio_next_dma(dma, iova, last)) {
-		ret = vfio_update_user_bitmap(iommu, call, dma, bitmap, iova, pgsize, &word);
+	for (dma = vfio_find_dma(iommu, iova, last); dma;
+	     dma = vfio_next_dma(dma, iova, last)) {
+		ret = vfio_update_user_bitmap(iommu, call, dma, bitmap, iova, pgsize,
+					      &word);
 		if (ret)
 			return ret;
 		bitmap_clear(dma->bitmap, 0, vfio_dma_size(dma) / pgsize);

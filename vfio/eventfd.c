@@ -19,7 +19,7 @@ struct vfio_virqfd {
 
 void vfio_eventfd_signal(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	const u64 one = 1;
 
 	/* A write to a counter that is full would wait for the program to read. */
@@ -32,7 +32,7 @@ void vfio_eventfd_signal(int fd)
 bool vfio_eventfd_drain(int fd)
 {
 	u64 count;
-	struct iovec iov = { &count, sizeof(count) };
+	struct iovec iov = {&count, sizeof(count)};
 
 	return preadv2(fd, &iov, 1, -1, RWF_NOWAIT) == sizeof(count);
 }

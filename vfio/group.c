@@ -38,7 +38,8 @@ static void group_put_iommufd(struct vfio_group *group)
 }
 
 /* Holds a registration on what it returns. */
-static struct vfio_device *device_get_from_name(struct vfio_group *group, const char *name)
+static struct vfio_device *device_get_from_name(struct vfio_group *group,
+						const char *name)
 {
 	struct vfio_device *vdev;
 
@@ -118,8 +119,8 @@ static struct file *device_open_file(struct vfio_device *vdev, struct call *call
 		goto err_close;
 	}
 	if (vdev->group->type == VFIO_NO_IOMMU)
-		pr_warn("vfio-pci %s: vfio-noiommu device opened by user (%u)", dev_name(vdev->dev),
-			call_pid(call));
+		pr_warn("vfio-pci %s: vfio-noiommu device opened by user (%u)",
+			dev_name(vdev->dev), call_pid(call));
 	return file;
 
 err_close:
@@ -129,13 +130,15 @@ err_free:
 	return ERR_PTR(ret);
 }
 
-/* A terminated string of at most a page: 0, -EFAULT, -EINVAL (longer), -ERESTARTNOINTR. */
+/* A terminated string of at most a page: 0, -EFAULT, -EINVAL (longer), -ERESTARTNOINTR.
+ */
 static int copy_name(struct call *call, char *buf, u64 from)
 {
 	size_t done = 0;
 
 	while (done < PAGE_SIZE) {
-		/* Never beyond what the string is known to need: chunks end at boundaries of 64. */
+		/* Never beyond what the string is known to need: chunks end at boundaries
+		 * of 64. */
 		size_t n = min_t(size_t, 64 - ((from + done) & 63), PAGE_SIZE - done);
 		int ret = copy_from_user(call, buf + done, from + done, n);
 
@@ -232,8 +235,8 @@ static long group_set_container(struct vfio_group *group, struct call *call, u64
 		ret = -EBADFD;
 	} else {
 		container = vfio_container_from_file(file);
-		ret = container ? vfio_container_attach_group(container, group, call) :
-				  set_iommufd(group, file);
+		ret = container ? vfio_container_attach_group(container, group, call)
+				: set_iommufd(group, file);
 	}
 	if (!IS_ERR(file))
 		fput(file);
@@ -317,7 +320,8 @@ static void group_path(const struct vfio_group *group, char *buf, size_t size)
 }
 
 /* Takes a reference on @iommu_group. */
-static struct vfio_group *group_create(struct vfio_core *core, struct iommu_group *iommu_group,
+static struct vfio_group *group_create(struct vfio_core *core,
+				       struct iommu_group *iommu_group,
 				       enum vfio_group_type type)
 {
 	struct vfio_listener *l;
@@ -328,7 +332,8 @@ static struct vfio_group *group_create(struct vfio_core *core, struct iommu_grou
 	group = kzalloc(sizeof(*group));
 	if (!group)
 		return ERR_PTR(-ENOMEM);
-	ret = xa_alloc(&core->group_minors, &group->minor, group, XA_LIMIT(0, (1U << 20) - 1));
+	ret = xa_alloc(&core->group_minors, &group->minor, group,
+		       XA_LIMIT(0, (1U << 20) - 1));
 	if (ret)
 		goto err_free;
 	group->core = core;
@@ -336,8 +341,8 @@ static struct vfio_group *group_create(struct vfio_core *core, struct iommu_grou
 	group->drivers = 1;
 	group->type = type;
 	INIT_LIST_HEAD(&group->device_list);
-	snprintf(group->name, sizeof(group->name), "%s%d", type == VFIO_NO_IOMMU ? "noiommu-" : "",
-		 iommu_group_id(iommu_group));
+	snprintf(group->name, sizeof(group->name), "%s%d",
+		 type == VFIO_NO_IOMMU ? "noiommu-" : "", iommu_group_id(iommu_group));
 	group_path(group, path, sizeof(path));
 	ret = devnode_register(core->machine, path, 0600, VFIO_GROUP_MAJOR, group->minor,
 			       &group_node_ops, group);
@@ -391,7 +396,8 @@ err_put:
 	return ERR_PTR(ret);
 }
 
-static struct vfio_group *group_find(struct vfio_core *core, struct iommu_group *iommu_group)
+static struct vfio_group *group_find(struct vfio_core *core,
+				     struct iommu_group *iommu_group)
 {
 	struct vfio_group *group;
 

@@ -13,8 +13,8 @@
 #include "base/overflow.h"
 #include "vfio/vfio.h"
 
-struct vfio_info_cap_header *vfio_info_cap_add(struct vfio_info_cap *caps, size_t size, u16 id,
-					       u16 version)
+struct vfio_info_cap_header *vfio_info_cap_add(struct vfio_info_cap *caps, size_t size,
+					       u16 id, u16 version)
 {
 	struct vfio_info_cap_header *header, *last;
 	void *buf;
@@ -39,8 +39,8 @@ struct vfio_info_cap_header *vfio_info_cap_add(struct vfio_info_cap *caps, size_
 	return header;
 }
 
-int vfio_info_add_capability(struct vfio_info_cap *caps, const struct vfio_info_cap_header *cap,
-			     size_t size)
+int vfio_info_add_capability(struct vfio_info_cap *caps,
+			     const struct vfio_info_cap_header *cap, size_t size)
 {
 	struct vfio_info_cap_header *header =
 		vfio_info_cap_add(caps, size, cap->id, cap->version);

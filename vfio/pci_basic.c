@@ -60,7 +60,8 @@ static void bar_fixup(struct vfio_pci_core_device *vdev)
 			continue;
 		}
 		mask = ~(pci_resource_len(pdev, bar) - 1);
-		vbar_set(vdev, at, (vbar_get(vdev, at) & (u32)mask) | bar_flags(pdev, bar));
+		vbar_set(vdev, at,
+			 (vbar_get(vdev, at) & (u32)mask) | bar_flags(pdev, bar));
 		if (vbar_get(vdev, at) & PCI_BASE_ADDRESS_MEM_TYPE_64 && bar < 5) {
 			bar++;
 			at += 4;
@@ -68,8 +69,10 @@ static void bar_fixup(struct vfio_pci_core_device *vdev)
 		}
 	}
 	if (pci_resource_start(pdev, PCI_ROM_RESOURCE)) {
-		mask = ~(pci_resource_len(pdev, PCI_ROM_RESOURCE) - 1) | PCI_ROM_ADDRESS_ENABLE;
-		vbar_set(vdev, PCI_ROM_ADDRESS, vbar_get(vdev, PCI_ROM_ADDRESS) & (u32)mask);
+		mask = ~(pci_resource_len(pdev, PCI_ROM_RESOURCE) - 1) |
+		       PCI_ROM_ADDRESS_ENABLE;
+		vbar_set(vdev, PCI_ROM_ADDRESS,
+			 vbar_get(vdev, PCI_ROM_ADDRESS) & (u32)mask);
 	} else {
 		vbar_set(vdev, PCI_ROM_ADDRESS, 0);
 	}
@@ -94,7 +97,8 @@ static bool need_bar_restore(struct vfio_pci_core_device *vdev)
 		u32 bar;
 
 		if (vdev->rbar[i] &&
-		    (pci_read_config_dword(vdev->pdev, PCI_BASE_ADDRESS_0 + 4 * (int)i, &bar) ||
+		    (pci_read_config_dword(vdev->pdev, PCI_BASE_ADDRESS_0 + 4 * (int)i,
+					   &bar) ||
 		     bar != vdev->rbar[i]))
 			return true;
 	}
@@ -110,7 +114,8 @@ static void bar_restore(struct vfio_pci_core_device *vdev)
 		return;
 	pr_info("%s: reset recovery - restoring BARs", pci_name(pdev));
 	for (unsigned i = 0; i < 6; i++)
-		pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * (int)i, vdev->rbar[i]);
+		pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * (int)i,
+				       vdev->rbar[i]);
 	pci_write_config_dword(pdev, PCI_ROM_ADDRESS, vdev->rbar[6]);
 	if (vdev->nointx && !pci_read_config_word(pdev, PCI_COMMAND, &cmd))
 		pci_write_config_word(pdev, PCI_COMMAND, cmd | PCI_COMMAND_INTX_DISABLE);

@@ -60,7 +60,9 @@ static const u8 ecap_length[ECAP_MAX + 1] = {
 int vfio_fill_vconfig(struct vfio_pci_core_device *vdev, unsigned offset, unsigned size)
 {
 	while (size) {
-		int n = size >= 4 && !(offset % 4) ? 4 : size >= 2 && !(offset % 2) ? 2 : 1;
+		int n = size >= 4 && !(offset % 4)   ? 4
+			: size >= 2 && !(offset % 2) ? 2
+						     : 1;
 		u32 val;
 		int ret = vfio_user_config_read(vdev, (int)offset, &val, n);
 
@@ -189,7 +191,8 @@ static int ecap_len(struct vfio_pci_core_device *vdev, u16 ecap, u16 pos)
 		ret = pci_read_config_dword(pdev, pos + 4, &dword);
 		if (ret)
 			return ret;
-		return (dword & 0x600) == 0x200 ? 12 + (int)(dword >> 16 & 0x7ff) * 2 + 2 : 12;
+		return (dword & 0x600) == 0x200 ? 12 + (int)(dword >> 16 & 0x7ff) * 2 + 2
+						: 12;
 	default:
 		return 0;
 	}
@@ -205,7 +208,8 @@ static void map_cap(struct vfio_pci_core_device *vdev, unsigned pos, int *len, u
 	for (int i = 0; i < *len; i++) {
 		if (map[pos + (unsigned)i] != VFIO_CAP_INVALID)
 			pr_warn("%s: PCI config conflict @%#x, was cap %#x now cap %#x",
-				pci_name(vdev->pdev), pos + (unsigned)i, map[pos + (unsigned)i], cap);
+				pci_name(vdev->pdev), pos + (unsigned)i,
+				map[pos + (unsigned)i], cap);
 	}
 	memset(map + pos, cap, (size_t)*len);
 }
@@ -253,10 +257,12 @@ int vfio_cap_init(struct vfio_pci_core_device *vdev)
 			unsigned pmc = pos + PCI_PM_PMC, ctrl = pos + PCI_PM_CTRL;
 
 			vconfig_set_word(vdev, pmc,
-					 vconfig_word(vdev, pmc) & (u16)~PCI_PM_CAP_PME_MASK);
+					 vconfig_word(vdev, pmc) &
+						 (u16)~PCI_PM_CAP_PME_MASK);
 			vconfig_set_word(vdev, ctrl,
-					 vconfig_word(vdev, ctrl) & (u16)~(PCI_PM_CTRL_PME_ENABLE |
-									  PCI_PM_CTRL_PME_STATUS));
+					 vconfig_word(vdev, ctrl) &
+						 (u16) ~(PCI_PM_CTRL_PME_ENABLE |
+							 PCI_PM_CTRL_PME_STATUS));
 		}
 		prev = &vdev->vconfig[pos + PCI_CAP_LIST_NEXT];
 		pos = next;
@@ -264,7 +270,8 @@ int vfio_cap_init(struct vfio_pci_core_device *vdev)
 	}
 	if (!shown)
 		vconfig_set_word(vdev, PCI_STATUS,
-				 vconfig_word(vdev, PCI_STATUS) & (u16)~PCI_STATUS_CAP_LIST);
+				 vconfig_word(vdev, PCI_STATUS) &
+					 (u16)~PCI_STATUS_CAP_LIST);
 	return 0;
 }
 
@@ -310,8 +317,9 @@ int vfio_ecap_init(struct vfio_pci_core_device *vdev)
 		if (!len) {
 			if (prev) {
 				pos = PCI_EXT_CAP_NEXT(header);
-				header_set(vdev, prev, (header_get(vdev, prev) & ~(0xffcU << 20)) |
-							       pos << 20);
+				header_set(vdev, prev,
+					   (header_get(vdev, prev) & ~(0xffcU << 20)) |
+						   pos << 20);
 				continue;
 			}
 			/* The first cannot be left out: it is there without an id. */

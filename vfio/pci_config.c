@@ -59,8 +59,8 @@ static size_t cap_remaining_dword(struct vfio_pci_core_device *vdev, size_t pos)
 }
 
 /* One piece of 1, 2 or 4 bytes; *@val is read or written. Return: its size, -errno. */
-static int config_rw_single(struct vfio_pci_core_device *vdev, struct call *call, u64 ubuf,
-			    size_t count, size_t pos, bool write, u32 *val)
+static int config_rw_single(struct vfio_pci_core_device *vdev, struct call *call,
+			    u64 ubuf, size_t count, size_t pos, bool write, u32 *val)
 {
 	const struct perm_bits *perm;
 	int n, start, offset, ret;
@@ -69,8 +69,9 @@ static int config_rw_single(struct vfio_pci_core_device *vdev, struct call *call
 	count = min(count, cap_remaining_dword(vdev, pos));
 	n = count >= 4 && !(pos % 4) ? 4 : count >= 2 && !(pos % 2) ? 2 : 1;
 	cap = vdev->pci_config_map[pos];
-	start = cap == VFIO_CAP_BASIC ? 0 :
-		cap == VFIO_CAP_INVALID ? (int)pos : vfio_find_cap_start(vdev, (int)pos);
+	start = cap == VFIO_CAP_BASIC	  ? 0
+		: cap == VFIO_CAP_INVALID ? (int)pos
+					  : vfio_find_cap_start(vdev, (int)pos);
 	offset = (int)pos - start;
 	perm = vfio_perms_of(vdev, (unsigned)pos);
 	*val = 0;
@@ -95,7 +96,8 @@ ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, struct call *call,
 	if (pos >= vdev->pdev->cfg_size || count > vdev->pdev->cfg_size - pos)
 		return -EFAULT;
 	if (write) {
-		/* All of it is here, then the pieces; a bad address shows in its piece. */
+		/* All of it is here, then the pieces; a bad address shows in its piece.
+		 */
 		ret = copy_from_user(call, buf, ubuf, count);
 		if (ret == -ERESTARTNOINTR)
 			return ret;
@@ -103,8 +105,8 @@ ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, struct call *call,
 	while (done < count) {
 		u32 val;
 
-		ret = config_rw_single(vdev, call, ubuf + done, count - done, pos + done, write,
-				       &val);
+		ret = config_rw_single(vdev, call, ubuf + done, count - done, pos + done,
+				       write, &val);
 		if (ret < 0)
 			return ret;
 		if (!write)

@@ -14,17 +14,20 @@
 bool vfio_pci_memory_enabled(const struct vfio_pci_core_device *vdev)
 {
 	return vdev->pdev->current_state < 3 &&
-	       (vdev->pdev->is_virtfn || vconfig_word(vdev, PCI_COMMAND) & PCI_COMMAND_MEMORY);
+	       (vdev->pdev->is_virtfn ||
+		vconfig_word(vdev, PCI_COMMAND) & PCI_COMMAND_MEMORY);
 }
 
-/* ---- power ---------------------------------------------------------------------------- */
+/* ---- power ----------------------------------------------------------------------------
+ */
 
 void vfio_pci_probe_power_state(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
 	u16 pmcsr;
 
-	if (pdev->pm_cap && !pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &pmcsr))
+	if (pdev->pm_cap &&
+	    !pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &pmcsr))
 		vdev->needs_pm_restore = !(pmcsr & PCI_PM_CTRL_NO_SOFT_RESET);
 }
 
@@ -78,12 +81,13 @@ void vfio_pci_pm_put(struct vfio_device *core_vdev)
 	if (!vdev->pm_runtime_engaged || vdev->pm_suspended)
 		return;
 	vfio_pci_set_power_state(vdev, 0);
-	vdev->pm_intx_masked = vdev->irq_type == VFIO_PCI_INTX_IRQ_INDEX &&
-			       vfio_pci_intx_mask(vdev);
+	vdev->pm_intx_masked =
+		vdev->irq_type == VFIO_PCI_INTX_IRQ_INDEX && vfio_pci_intx_mask(vdev);
 	vdev->pm_suspended = true;
 }
 
-/* ---- open -------------------------------------------------------------------------------- */
+/* ---- open
+ * -------------------------------------------------------------------------------- */
 
 /* Intel's 40-gigabit Ethernet controllers: their INTx cannot be told apart. */
 static bool intx_is_broken(const struct pci_dev *pdev)
@@ -110,7 +114,8 @@ static void find_msix_table(struct vfio_pci_core_device *vdev)
 	u16 flags = 0;
 
 	vdev->msix_bar = 0xff;
-	if (!pdev->msix_cap || pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &flags) ||
+	if (!pdev->msix_cap ||
+	    pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &flags) ||
 	    pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table))
 		return;
 	vdev->msix_bar = table & PCI_MSIX_BIR;
@@ -154,7 +159,8 @@ int vfio_pci_open_device(struct vfio_device *core_vdev)
 	}
 	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
 	if (vdev->pci_2_3 && cmd & PCI_COMMAND_INTX_DISABLE)
-		pci_write_config_word(pdev, PCI_COMMAND, cmd & (u16)~PCI_COMMAND_INTX_DISABLE);
+		pci_write_config_word(pdev, PCI_COMMAND,
+				      cmd & (u16)~PCI_COMMAND_INTX_DISABLE);
 	ret = vfio_config_init(vdev);
 	if (ret)
 		goto err_state;
@@ -172,7 +178,8 @@ err_disable:
 	return ret;
 }
 
-/* ---- close ----------------------------------------------------------------------------------- */
+/* ---- close
+ * ----------------------------------------------------------------------------------- */
 
 void vfio_pci_close_device(struct vfio_device *core_vdev)
 {

@@ -48,8 +48,8 @@ bool vfio_file_is_dmabuf(struct file *file)
 	return file->ops == &dmabuf_fops;
 }
 
-int vfio_dmabuf_import(struct file *file, struct vfio_dmabuf_importer *imp, phys_addr_t *phys,
-		       u64 *len)
+int vfio_dmabuf_import(struct file *file, struct vfio_dmabuf_importer *imp,
+		       phys_addr_t *phys, u64 *len)
 {
 	struct dmabuf *buf = file->private;
 
@@ -137,8 +137,8 @@ static int check_ranges(struct vfio_pci_core_device *vdev, u32 region, struct dm
 	return 0;
 }
 
-long vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, struct call *call, u32 flags,
-			      u64 arg, size_t argsz)
+long vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, struct call *call,
+			      u32 flags, u64 arg, size_t argsz)
 {
 	struct vfio_device_feature_dma_buf req;
 	struct dmabuf *buf;

@@ -11,7 +11,8 @@
 #include "base/log.h"
 #include "vfio/pci_priv.h"
 
-static long pci_ioctl(struct vfio_device *core_vdev, struct call *call, unsigned cmd, u64 arg)
+static long pci_ioctl(struct vfio_device *core_vdev, struct call *call, unsigned cmd,
+		      u64 arg)
 {
 	struct vfio_pci_core_device *vdev = to_vfio_pci(core_vdev);
 
@@ -45,7 +46,8 @@ static void pci_request(struct vfio_device *core_vdev, unsigned count)
 				pci_name(vdev->pdev), count);
 		vfio_eventfd_signal(vdev->req_trigger);
 	} else if (!count) {
-		pr_warn("vfio-pci %s: No device request channel registered, blocked until "
+		pr_warn("vfio-pci %s: No device request channel registered, blocked "
+			"until "
 			"released by user",
 			pci_name(vdev->pdev));
 	}
@@ -105,7 +107,8 @@ static int vfio_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	int ret;
 
 	if (is_denylisted(pdev) && !core->params.disable_denylist) {
-		pr_warn("%s: %04x:%04x exists in vfio-pci device denylist, driver probing "
+		pr_warn("%s: %04x:%04x exists in vfio-pci device denylist, driver "
+			"probing "
 			"disallowed.",
 			pci_name(pdev), pdev->vendor, pdev->device);
 		return -EINVAL;
@@ -173,7 +176,7 @@ static void vfio_pci_remove(struct pci_dev *pdev)
 }
 
 static const struct pci_device_id vfio_pci_table[] = {
-	{ PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, .override_only = 1 },
+	{PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, .override_only = 1},
 	{},
 };
 

@@ -22,8 +22,9 @@ void vfio_pci_runtime_pm_exit(struct vfio_pci_core_device *vdev)
 		vfio_pci_dma_buf_move(vdev, false);
 }
 
-static long low_power_entry_with_wakeup(struct vfio_pci_core_device *vdev, struct call *call,
-					u32 flags, u64 arg, size_t argsz)
+static long low_power_entry_with_wakeup(struct vfio_pci_core_device *vdev,
+					struct call *call, u32 flags, u64 arg,
+					size_t argsz)
 {
 	struct vfio_device_low_power_entry_with_wakeup entry;
 	int efd, ret;
@@ -45,8 +46,8 @@ static long low_power_entry_with_wakeup(struct vfio_pci_core_device *vdev, struc
 	return ret;
 }
 
-long vfio_pci_feature(struct vfio_device *core_vdev, struct call *call, u32 flags, u64 arg,
-		      size_t argsz)
+long vfio_pci_feature(struct vfio_device *core_vdev, struct call *call, u32 flags,
+		      u64 arg, size_t argsz)
 {
 	struct vfio_pci_core_device *vdev = to_vfio_pci(core_vdev);
 	int ret;

@@ -2,10 +2,10 @@
 /* GET_INFO, GET_REGION_INFO and GET_IRQ_INFO of PCI devices. */
 #include "vfio/pci_priv.h"
 
-#define PCI_EXP_DEVCAP2_ATOMIC_ROUTE   0x00000040
-#define PCI_EXP_DEVCAP2_ATOMIC_COMP32  0x00000080
-#define PCI_EXP_DEVCAP2_ATOMIC_COMP64  0x00000100
-#define PCI_EXP_DEVCAP2_ATOMIC_COMP128 0x00000200
+#define PCI_EXP_DEVCAP2_ATOMIC_ROUTE	    0x00000040
+#define PCI_EXP_DEVCAP2_ATOMIC_COMP32	    0x00000080
+#define PCI_EXP_DEVCAP2_ATOMIC_COMP64	    0x00000100
+#define PCI_EXP_DEVCAP2_ATOMIC_COMP128	    0x00000200
 #define PCI_EXP_DEVCTL2_ATOMIC_EGRESS_BLOCK 0x0080
 
 /*
@@ -20,7 +20,8 @@ static bool atomic_ops_to_root(struct pci_dev *pdev, u32 comp)
 
 	if (!pci_is_pcie(pdev) || pdev->is_virtfn)
 		return false;
-	for (bridge = pci_upstream_bridge(pdev); bridge; bridge = pci_upstream_bridge(bridge)) {
+	for (bridge = pci_upstream_bridge(pdev); bridge;
+	     bridge = pci_upstream_bridge(bridge)) {
 		cap = 0;
 		ctl2 = 0;
 		pcie_capability_read_dword(bridge, PCI_EXP_DEVCAP2, &cap);
@@ -51,12 +52,12 @@ static int add_atomic_cap(struct vfio_pci_core_device *vdev, struct vfio_info_ca
 	static const struct {
 		u32 cap, flag;
 	} sizes[] = {
-		{ PCI_EXP_DEVCAP2_ATOMIC_COMP32, VFIO_PCI_ATOMIC_COMP32 },
-		{ PCI_EXP_DEVCAP2_ATOMIC_COMP64, VFIO_PCI_ATOMIC_COMP64 },
-		{ PCI_EXP_DEVCAP2_ATOMIC_COMP128, VFIO_PCI_ATOMIC_COMP128 },
+		{PCI_EXP_DEVCAP2_ATOMIC_COMP32, VFIO_PCI_ATOMIC_COMP32},
+		{PCI_EXP_DEVCAP2_ATOMIC_COMP64, VFIO_PCI_ATOMIC_COMP64},
+		{PCI_EXP_DEVCAP2_ATOMIC_COMP128, VFIO_PCI_ATOMIC_COMP128},
 	};
 	struct vfio_device_info_cap_pci_atomic_comp cap = {
-		.header = { .id = VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP, .version = 1 },
+		.header = {.id = VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP, .version = 1},
 	};
 	struct pci_dev *pdev = pci_physfn(vdev->pdev);
 	u32 devcap2 = 0;
@@ -69,7 +70,8 @@ static int add_atomic_cap(struct vfio_pci_core_device *vdev, struct vfio_info_ca
 	return cap.flags ? vfio_info_add_capability(caps, &cap.header, sizeof(cap)) : 0;
 }
 
-long vfio_pci_ioctl_get_info(struct vfio_pci_core_device *vdev, struct call *call, u64 arg)
+long vfio_pci_ioctl_get_info(struct vfio_pci_core_device *vdev, struct call *call,
+			     u64 arg)
 {
 	const size_t minsz = offsetofend(struct vfio_device_info, num_irqs);
 	struct vfio_device_info info = {};
@@ -170,7 +172,8 @@ u32 vfio_pci_irq_count(struct vfio_pci_core_device *vdev, u32 index)
 	}
 }
 
-long vfio_pci_ioctl_get_irq_info(struct vfio_pci_core_device *vdev, struct call *call, u64 arg)
+long vfio_pci_ioctl_get_irq_info(struct vfio_pci_core_device *vdev, struct call *call,
+				 u64 arg)
 {
 	struct vfio_irq_info info;
 	int ret = copy_from_user(call, &info, arg, sizeof(info));

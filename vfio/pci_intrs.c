@@ -14,7 +14,8 @@
 #include "machine/irq.h"
 #include "vfio/pci_priv.h"
 
-/* ---- vectors ------------------------------------------------------------------------ */
+/* ---- vectors ------------------------------------------------------------------------
+ */
 
 static void msi_handler(void *data)
 {
@@ -51,11 +52,12 @@ static int msi_alloc_irqs(struct vfio_pci_core_device *vdev, unsigned nvec)
 	int irq = 0;
 
 	while (n < nvec && nr_refused + nvec < ARRAY_SIZE(refused)) {
-		irq = irq_alloc(dev, HW_IRQ_MSI, VFIO_PCI_MSI_IRQ_INDEX, (u16)n, msi_handler,
-				&vdev->vectors[n]);
+		irq = irq_alloc(dev, HW_IRQ_MSI, VFIO_PCI_MSI_IRQ_INDEX, (u16)n,
+				msi_handler, &vdev->vectors[n]);
 		if (irq < 0)
 			break;
-		if (n ? (u32)irq == vdev->vectors[n - 1].irq + 1 : !((u32)irq & (block - 1))) {
+		if (n ? (u32)irq == vdev->vectors[n - 1].irq + 1
+		      : !((u32)irq & (block - 1))) {
 			vdev->vectors[n++].irq = (u32)irq;
 			continue;
 		}
@@ -143,7 +145,8 @@ err_vectors:
 }
 
 /* @fd is taken over; -1: the vector has no consumer from now on, which cannot fail. */
-static int set_vector_signal(struct vfio_pci_core_device *vdev, unsigned vector, int fd, bool msix)
+static int set_vector_signal(struct vfio_pci_core_device *vdev, unsigned vector, int fd,
+			     bool msix)
 {
 	struct vfio_pci_irq_ctx *ctx = &vdev->vectors[vector];
 	struct device *dev = &vdev->pdev->dev;
@@ -175,7 +178,8 @@ static int set_vector_signal(struct vfio_pci_core_device *vdev, unsigned vector,
 		ctx->keeps = vdev->msi_maskable;
 		return 0;
 	}
-	irq = irq_alloc(dev, HW_IRQ_MSI, VFIO_PCI_MSIX_IRQ_INDEX, (u16)vector, msi_handler, ctx);
+	irq = irq_alloc(dev, HW_IRQ_MSI, VFIO_PCI_MSIX_IRQ_INDEX, (u16)vector,
+			msi_handler, ctx);
 	if (irq < 0) {
 		vfio_eventfd_close(&fd);
 		return irq;
@@ -209,7 +213,8 @@ static void msi_disable(struct vfio_pci_core_device *vdev, bool msix)
 	vdev->irq_type = VFIO_PCI_NUM_IRQS;
 }
 
-/* ---- SET_IRQS of MSI and MSI-X ---------------------------------------------------------- */
+/* ---- SET_IRQS of MSI and MSI-X
+ * ---------------------------------------------------------- */
 
 /* Descriptors of a request: what each became here, -1 for none, or the error. */
 static int fetch_eventfds(struct call *call, const struct vfio_irq_data *irq, int *fds)
@@ -233,14 +238,15 @@ static int fetch_eventfds(struct call *call, const struct vfio_irq_data *irq, in
 }
 
 /* On failure none of the vectors up to the bad one has a consumer any more. */
-static int set_block(struct vfio_pci_core_device *vdev, const struct vfio_irq_data *irq, int *fds,
-		     bool msix)
+static int set_block(struct vfio_pci_core_device *vdev, const struct vfio_irq_data *irq,
+		     int *fds, bool msix)
 {
 	unsigned i;
 	int ret = 0;
 
 	for (i = 0; i < irq->count && !ret; i++) {
-		ret = set_vector_signal(vdev, irq->start + i, fds[i] < 0 ? -1 : fds[i], msix);
+		ret = set_vector_signal(vdev, irq->start + i, fds[i] < 0 ? -1 : fds[i],
+					msix);
 		if (!ret && fds[i] < -1)
 			ret = fds[i] + 1;
 		fds[i] = -1;
@@ -283,7 +289,8 @@ out_free:
 static long set_msi(struct vfio_pci_core_device *vdev, struct call *call,
 		    const struct vfio_irq_data *irq, u32 index)
 {
-	if (vdev->irq_type == index && !irq->count && irq->flags & VFIO_IRQ_SET_DATA_NONE) {
+	if (vdev->irq_type == index && !irq->count &&
+	    irq->flags & VFIO_IRQ_SET_DATA_NONE) {
 		msi_disable(vdev, index == VFIO_PCI_MSIX_IRQ_INDEX);
 		return 0;
 	}
@@ -300,7 +307,8 @@ static long set_msi(struct vfio_pci_core_device *vdev, struct call *call,
 	return 0;
 }
 
-/* ---- ERR and REQ ---------------------------------------------------------------------------- */
+/* ---- ERR and REQ
+ * ---------------------------------------------------------------------------- */
 
 static long set_single(struct call *call, const struct vfio_irq_data *irq, int *trigger)
 {
@@ -336,7 +344,8 @@ static long set_single(struct call *call, const struct vfio_irq_data *irq, int *
 	return 0;
 }
 
-/* ---- dispatch -------------------------------------------------------------------------------- */
+/* ---- dispatch
+ * -------------------------------------------------------------------------------- */
 
 static long set_irqs(struct vfio_pci_core_device *vdev, struct call *call, u32 index,
 		     const struct vfio_irq_data *irq)
@@ -363,7 +372,8 @@ static long set_irqs(struct vfio_pci_core_device *vdev, struct call *call, u32 i
 	return -ENOTTY;
 }
 
-long vfio_pci_ioctl_set_irqs(struct vfio_pci_core_device *vdev, struct call *call, u64 arg)
+long vfio_pci_ioctl_set_irqs(struct vfio_pci_core_device *vdev, struct call *call,
+			     u64 arg)
 {
 	const size_t minsz = offsetofend(struct vfio_irq_set, count);
 	struct vfio_irq_data irq = {};
@@ -375,8 +385,8 @@ long vfio_pci_ioctl_set_irqs(struct vfio_pci_core_device *vdev, struct call *cal
 	ret = copy_from_user(call, &hdr, arg, minsz);
 	if (ret)
 		return ret;
-	ret = vfio_set_irqs_validate_and_prepare(&hdr, vfio_pci_irq_count(vdev, hdr.index),
-						 VFIO_PCI_NUM_IRQS, &size);
+	ret = vfio_set_irqs_validate_and_prepare(
+		&hdr, vfio_pci_irq_count(vdev, hdr.index), VFIO_PCI_NUM_IRQS, &size);
 	if (ret)
 		return ret;
 	if (size) {

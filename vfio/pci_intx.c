@@ -86,7 +86,8 @@ static int intx_enable(struct vfio_pci_core_device *vdev, int trigger)
 
 	if (!pdev->irq)
 		return -ENODEV;
-	irq = irq_alloc(&pdev->dev, HW_IRQ_INTX, VFIO_PCI_INTX_IRQ_INDEX, 0, intx_handler, vdev);
+	irq = irq_alloc(&pdev->dev, HW_IRQ_INTX, VFIO_PCI_INTX_IRQ_INDEX, 0, intx_handler,
+			vdev);
 	if (irq < 0)
 		return irq;
 	vdev->intx = (struct vfio_pci_intx){

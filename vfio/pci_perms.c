@@ -10,11 +10,11 @@
 
 #include "vfio/pci_priv.h"
 
-#define PCI_X_CMD     2
-#define PCI_X_ECC_CSR 8
-#define PCI_VPD_ADDR  2
-#define PCI_VPD_DATA  4
-#define PCI_PWR_DATA  8
+#define PCI_X_CMD	       2
+#define PCI_X_ECC_CSR	       8
+#define PCI_VPD_ADDR	       2
+#define PCI_VPD_DATA	       4
+#define PCI_PWR_DATA	       8
 #define PCI_EXP_DEVCTL_PHANTOM 0x0200
 
 #define PCI_ERR_UNCOR_STATUS 0x04
@@ -44,7 +44,8 @@ int vfio_find_cap_start(struct vfio_pci_core_device *vdev, int pos)
 	return pos;
 }
 
-/* ---- ways to read and write --------------------------------------------------------- */
+/* ---- ways to read and write ---------------------------------------------------------
+ */
 
 int vfio_default_config_read(struct vfio_pci_core_device *vdev, int pos, int count,
 			     const struct perm_bits *perm, int offset, u32 *val)
@@ -161,8 +162,8 @@ static void set_readrq(struct pci_dev *pdev, unsigned code)
 	payload = (ctl & PCI_EXP_DEVCTL_PAYLOAD) >> 5;
 	code = max_t(unsigned, code, payload);
 	if (code <= 5)
-		pcie_capability_clear_and_set_word(pdev, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_READRQ,
-						   (u16)(code << 12));
+		pcie_capability_clear_and_set_word(
+			pdev, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_READRQ, (u16)(code << 12));
 }
 
 static int exp_config_write(struct vfio_pci_core_device *vdev, int pos, int count,
@@ -179,7 +180,8 @@ static int exp_config_write(struct vfio_pci_core_device *vdev, int pos, int coun
 	if (after & PCI_EXP_DEVCTL_BCR_FLR) {
 		after &= (u16)~PCI_EXP_DEVCTL_BCR_FLR;
 		vconfig_set_word(vdev, ctrl, after);
-		if (!pci_read_config_dword(vdev->pdev, pos - offset + PCI_EXP_DEVCAP, &cap) &&
+		if (!pci_read_config_dword(vdev->pdev, pos - offset + PCI_EXP_DEVCAP,
+					   &cap) &&
 		    cap & PCI_EXP_DEVCAP_FLR)
 			function_reset(vdev);
 	}
@@ -232,10 +234,11 @@ static int msi_config_write(struct vfio_pci_core_device *vdev, int pos, int coun
 	return ret ? ret : count;
 }
 
-/* ---- the tables -------------------------------------------------------------------------- */
+/* ---- the tables
+ * -------------------------------------------------------------------------- */
 
 static struct perm_bits cap_perms[CAP_MAX + 1], ecap_perms[ECAP_MAX + 1];
-static const struct perm_bits direct_ro_perms = { .readfn = direct_config_read };
+static const struct perm_bits direct_ro_perms = {.readfn = direct_config_read};
 static const struct perm_bits unassigned_perms = {
 	.readfn = raw_config_read,
 	.writefn = raw_config_write,

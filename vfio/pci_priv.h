@@ -96,7 +96,8 @@ struct vfio_pci_core_device {
 
 	enum vfio_pci_irq irq_type; /* VFIO_PCI_NUM_IRQS: none is set up */
 	struct vfio_pci_intx intx;
-	struct vfio_pci_irq_ctx *vectors; /* all that the device has, while MSI(-X) is set up */
+	struct vfio_pci_irq_ctx
+		*vectors; /* all that the device has, while MSI(-X) is set up */
 	unsigned nr_vectors;
 	unsigned nr_msi; /* MSI: how many are enabled, each with its irq */
 	bool msi_maskable;
@@ -124,7 +125,8 @@ static inline u16 vconfig_word(const struct vfio_pci_core_device *vdev, unsigned
 	return (u16)(vdev->vconfig[at] | vdev->vconfig[at + 1] << 8);
 }
 
-static inline void vconfig_set_word(struct vfio_pci_core_device *vdev, unsigned at, u16 val)
+static inline void vconfig_set_word(struct vfio_pci_core_device *vdev, unsigned at,
+				    u16 val)
 {
 	vdev->vconfig[at] = (u8)val;
 	vdev->vconfig[at + 1] = (u8)(val >> 8);
@@ -141,10 +143,12 @@ void vfio_pci_pm_put(struct vfio_device *core_vdev);
 bool vfio_pci_memory_enabled(const struct vfio_pci_core_device *vdev);
 
 /* pci_info.c */
-long vfio_pci_ioctl_get_info(struct vfio_pci_core_device *vdev, struct call *call, u64 arg);
+long vfio_pci_ioctl_get_info(struct vfio_pci_core_device *vdev, struct call *call,
+			     u64 arg);
 int vfio_pci_get_region_info(struct vfio_device *core_vdev, struct vfio_region_info *info,
 			     struct vfio_info_cap *caps);
-long vfio_pci_ioctl_get_irq_info(struct vfio_pci_core_device *vdev, struct call *call, u64 arg);
+long vfio_pci_ioctl_get_irq_info(struct vfio_pci_core_device *vdev, struct call *call,
+				 u64 arg);
 u32 vfio_pci_irq_count(struct vfio_pci_core_device *vdev, u32 index);
 
 /* pci_config.c */
@@ -152,8 +156,10 @@ int __must_check vfio_config_init(struct vfio_pci_core_device *vdev);
 void vfio_config_free(struct vfio_pci_core_device *vdev);
 ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, struct call *call, u64 ubuf,
 			   size_t count, u64 pos, bool write);
-int vfio_user_config_read(struct vfio_pci_core_device *vdev, int pos, u32 *val, int count);
-int vfio_user_config_write(struct vfio_pci_core_device *vdev, int pos, u32 val, int count);
+int vfio_user_config_read(struct vfio_pci_core_device *vdev, int pos, u32 *val,
+			  int count);
+int vfio_user_config_write(struct vfio_pci_core_device *vdev, int pos, u32 val,
+			   int count);
 
 /* pci_caps.c: fills vconfig and the map. */
 int __must_check vfio_cap_init(struct vfio_pci_core_device *vdev);
@@ -178,17 +184,19 @@ int vfio_basic_config_write(struct vfio_pci_core_device *vdev, int pos, int coun
 			    const struct perm_bits *perm, int offset, u32 val);
 
 /* pci_rdwr.c */
-ssize_t vfio_pci_read(struct vfio_device *core_vdev, struct call *call, u64 ubuf, size_t len,
-		      u64 pos);
-ssize_t vfio_pci_write(struct vfio_device *core_vdev, struct call *call, u64 ubuf, size_t len,
-		       u64 pos);
+ssize_t vfio_pci_read(struct vfio_device *core_vdev, struct call *call, u64 ubuf,
+		      size_t len, u64 pos);
+ssize_t vfio_pci_write(struct vfio_device *core_vdev, struct call *call, u64 ubuf,
+		       size_t len, u64 pos);
 int vfio_pci_mmap(struct vfio_device *core_vdev, struct mmap_request *req);
 void vfio_pci_probe_mmaps(struct vfio_pci_core_device *vdev);
-long vfio_pci_ioctl_ioeventfd(struct vfio_pci_core_device *vdev, struct call *call, u64 arg);
+long vfio_pci_ioctl_ioeventfd(struct vfio_pci_core_device *vdev, struct call *call,
+			      u64 arg);
 void vfio_pci_ioeventfd_remove_all(struct vfio_pci_core_device *vdev);
 
 /* pci_intrs.c */
-long vfio_pci_ioctl_set_irqs(struct vfio_pci_core_device *vdev, struct call *call, u64 arg);
+long vfio_pci_ioctl_set_irqs(struct vfio_pci_core_device *vdev, struct call *call,
+			     u64 arg);
 /* What SET_IRQS with no data and no vectors does for whatever is set up. */
 void vfio_pci_disable_irqs(struct vfio_pci_core_device *vdev);
 
@@ -208,17 +216,18 @@ void vfio_pci_intx_unmask(struct vfio_pci_core_device *vdev);
 long vfio_pci_ioctl_reset(struct vfio_pci_core_device *vdev);
 long vfio_pci_ioctl_hot_reset_info(struct vfio_pci_core_device *vdev, struct call *call,
 				   u64 arg);
-long vfio_pci_ioctl_hot_reset(struct vfio_pci_core_device *vdev, struct call *call, u64 arg);
+long vfio_pci_ioctl_hot_reset(struct vfio_pci_core_device *vdev, struct call *call,
+			      u64 arg);
 void vfio_pci_dev_set_try_reset(struct vfio_device_set *set);
 
 /* pci_feature.c */
-long vfio_pci_feature(struct vfio_device *core_vdev, struct call *call, u32 flags, u64 arg,
-		      size_t argsz);
+long vfio_pci_feature(struct vfio_device *core_vdev, struct call *call, u32 flags,
+		      u64 arg, size_t argsz);
 void vfio_pci_runtime_pm_exit(struct vfio_pci_core_device *vdev);
 
 /* pci_dmabuf.c */
-long vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, struct call *call, u32 flags,
-			      u64 arg, size_t argsz);
+long vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, struct call *call,
+			      u32 flags, u64 arg, size_t argsz);
 /* The device's memory can (not) be reached from now on. */
 void vfio_pci_dma_buf_move(struct vfio_pci_core_device *vdev, bool revoked);
 void vfio_pci_dma_buf_cleanup(struct vfio_pci_core_device *vdev);
@@ -228,7 +237,7 @@ int __must_check vfio_pci_vf_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_vf_uninit(struct vfio_pci_core_device *vdev);
 int vfio_pci_match(struct vfio_device *core_vdev, const char *buf);
 int vfio_pci_match_token_uuid(struct vfio_device *core_vdev, const u8 *uuid);
-long vfio_pci_feature_token(struct vfio_pci_core_device *vdev, struct call *call, u32 flags,
-			    u64 arg, size_t argsz);
+long vfio_pci_feature_token(struct vfio_pci_core_device *vdev, struct call *call,
+			    u32 flags, u64 arg, size_t argsz);
 
 #endif

@@ -29,8 +29,9 @@ static u32 function_of(struct vfio_pci_core_device *vdev)
  * An access that touches the MSI-X table, piece by piece: what lies outside is done
  * here, what lies inside is not done at all.
  */
-static ssize_t bar_rw_around_table(struct vfio_pci_core_device *vdev, struct call *call, u64 ubuf,
-				   size_t count, unsigned bar, u64 pos, bool write)
+static ssize_t bar_rw_around_table(struct vfio_pci_core_device *vdev, struct call *call,
+				   u64 ubuf, size_t count, unsigned bar, u64 pos,
+				   bool write)
 {
 	struct hw *hw = &vfio_pci_machine(vdev)->hw;
 	u64 first = vdev->msix_offset, end = first + vdev->msix_size;
@@ -58,11 +59,11 @@ static ssize_t bar_rw_around_table(struct vfio_pci_core_device *vdev, struct cal
 		while (n > 8 || at & (n - 1) || !is_power_of_2(n))
 			n = n > 8 ? 8 : rounddown_pow_of_two(n - 1);
 		if (write)
-			ret = endpoint_mmio_write(hw, function_of(vdev), bar, at, buf + done,
-						  (unsigned)n);
+			ret = endpoint_mmio_write(hw, function_of(vdev), bar, at,
+						  buf + done, (unsigned)n);
 		else
-			ret = endpoint_mmio_read(hw, function_of(vdev), bar, at, buf + done,
-						 (unsigned)n);
+			ret = endpoint_mmio_read(hw, function_of(vdev), bar, at,
+						 buf + done, (unsigned)n);
 		if (ret)
 			goto out;
 	}
@@ -72,8 +73,8 @@ out:
 	return ret ? ret : (ssize_t)count;
 }
 
-static ssize_t bar_rw(struct vfio_pci_core_device *vdev, struct call *call, u64 ubuf, size_t count,
-		      unsigned bar, u64 pos, bool write)
+static ssize_t bar_rw(struct vfio_pci_core_device *vdev, struct call *call, u64 ubuf,
+		      size_t count, unsigned bar, u64 pos, bool write)
 {
 	struct pci_dev *pdev = vdev->pdev;
 	u64 end;
@@ -87,7 +88,8 @@ static ssize_t bar_rw(struct vfio_pci_core_device *vdev, struct call *call, u64 
 	/* No device here has an image behind its ROM: there is nothing to map. */
 	if (bar == PCI_ROM_RESOURCE)
 		return -ENOMEM;
-	if (pci_resource_flags(pdev, bar) & IORESOURCE_MEM && !vfio_pci_memory_enabled(vdev))
+	if (pci_resource_flags(pdev, bar) & IORESOURCE_MEM &&
+	    !vfio_pci_memory_enabled(vdev))
 		return -EIO;
 	if (bar == vdev->msix_bar && pos < (u64)vdev->msix_offset + vdev->msix_size &&
 	    pos + count > vdev->msix_offset)
@@ -95,8 +97,8 @@ static ssize_t bar_rw(struct vfio_pci_core_device *vdev, struct call *call, u64 
 	return call_mmio(call, function_of(vdev), bar, pos, ubuf, count, write);
 }
 
-static ssize_t region_rw(struct vfio_device *core_vdev, struct call *call, u64 ubuf, size_t count,
-			 u64 pos, bool write)
+static ssize_t region_rw(struct vfio_device *core_vdev, struct call *call, u64 ubuf,
+			 size_t count, u64 pos, bool write)
 {
 	struct vfio_pci_core_device *vdev = to_vfio_pci(core_vdev);
 	unsigned index = region_index(pos);
@@ -109,32 +111,33 @@ static ssize_t region_rw(struct vfio_device *core_vdev, struct call *call, u64 u
 	vfio_pci_pm_get(core_vdev);
 	switch (index) {
 	case VFIO_PCI_CONFIG_REGION_INDEX:
-		ret = vfio_pci_config_rw(vdev, call, ubuf, count, pos & VFIO_PCI_OFFSET_MASK,
-					 write);
+		ret = vfio_pci_config_rw(vdev, call, ubuf, count,
+					 pos & VFIO_PCI_OFFSET_MASK, write);
 		break;
 	case VFIO_PCI_ROM_REGION_INDEX:
-		ret = write ? -EINVAL :
-			      bar_rw(vdev, call, ubuf, count, index, pos & VFIO_PCI_OFFSET_MASK,
-				     false);
+		ret = write ? -EINVAL
+			    : bar_rw(vdev, call, ubuf, count, index,
+				     pos & VFIO_PCI_OFFSET_MASK, false);
 		break;
 	case VFIO_PCI_VGA_REGION_INDEX:
 		ret = -EINVAL;
 		break;
 	default:
-		ret = bar_rw(vdev, call, ubuf, count, index, pos & VFIO_PCI_OFFSET_MASK, write);
+		ret = bar_rw(vdev, call, ubuf, count, index, pos & VFIO_PCI_OFFSET_MASK,
+			     write);
 	}
 	vfio_pci_pm_put(core_vdev);
 	return ret;
 }
 
-ssize_t vfio_pci_read(struct vfio_device *core_vdev, struct call *call, u64 ubuf, size_t len,
-		      u64 pos)
+ssize_t vfio_pci_read(struct vfio_device *core_vdev, struct call *call, u64 ubuf,
+		      size_t len, u64 pos)
 {
 	return region_rw(core_vdev, call, ubuf, len, pos, false);
 }
 
-ssize_t vfio_pci_write(struct vfio_device *core_vdev, struct call *call, u64 ubuf, size_t len,
-		       u64 pos)
+ssize_t vfio_pci_write(struct vfio_device *core_vdev, struct call *call, u64 ubuf,
+		       size_t len, u64 pos)
 {
 	return region_rw(core_vdev, call, ubuf, len, pos, true);
 }
@@ -150,8 +153,10 @@ void vfio_pci_probe_mmaps(struct vfio_pci_core_device *vdev)
 		u64 len = pci_resource_len(pdev, bar);
 
 		vdev->bar_mmap_supported[bar] =
-			!no_mmap && pci_resource_flags(pdev, bar) & IORESOURCE_MEM && len &&
-			(len >= PAGE_SIZE || !(pci_resource_start(pdev, bar) & ~PAGE_MASK));
+			!no_mmap && pci_resource_flags(pdev, bar) & IORESOURCE_MEM &&
+			len &&
+			(len >= PAGE_SIZE ||
+			 !(pci_resource_start(pdev, bar) & ~PAGE_MASK));
 	}
 }
 
@@ -175,7 +180,8 @@ int vfio_pci_mmap(struct vfio_device *core_vdev, struct mmap_request *req)
 	return 0;
 }
 
-/* ---- ioeventfds ------------------------------------------------------------------------ */
+/* ---- ioeventfds
+ * ------------------------------------------------------------------------ */
 
 static void ioeventfd_fire(void *data)
 {
@@ -186,8 +192,8 @@ static void ioeventfd_fire(void *data)
 	    !vfio_pci_memory_enabled(vdev))
 		return;
 	/* Nobody waits for the outcome. */
-	if (endpoint_mmio_write(&vfio_pci_machine(vdev)->hw, function_of(vdev), io->bar, io->pos,
-				&io->data, io->count))
+	if (endpoint_mmio_write(&vfio_pci_machine(vdev)->hw, function_of(vdev), io->bar,
+				io->pos, &io->data, io->count))
 		return;
 }
 
@@ -229,7 +235,8 @@ static int ioeventfd_add(struct vfio_pci_core_device *vdev, struct call *call,
 	io->pos = pos;
 	io->bar = bar;
 	io->count = count;
-	ret = vfio_virqfd_enable(vfio_pci_machine(vdev), ioeventfd_fire, io, &io->virqfd, fd);
+	ret = vfio_virqfd_enable(vfio_pci_machine(vdev), ioeventfd_fire, io, &io->virqfd,
+				 fd);
 	if (ret)
 		goto err_free;
 	list_add(&io->next, &vdev->ioeventfds);
@@ -243,7 +250,8 @@ err_fd:
 	return ret;
 }
 
-long vfio_pci_ioctl_ioeventfd(struct vfio_pci_core_device *vdev, struct call *call, u64 arg)
+long vfio_pci_ioctl_ioeventfd(struct vfio_pci_core_device *vdev, struct call *call,
+			      u64 arg)
 {
 	const size_t minsz = offsetofend(struct vfio_device_ioeventfd, fd);
 	struct vfio_device_ioeventfd req = {};
@@ -262,7 +270,8 @@ long vfio_pci_ioctl_ioeventfd(struct vfio_pci_core_device *vdev, struct call *ca
 		return -EINVAL;
 	bar = region_index(req.offset);
 	pos = req.offset & VFIO_PCI_OFFSET_MASK;
-	if (bar > VFIO_PCI_BAR5_REGION_INDEX || pos + count > pci_resource_len(vdev->pdev, bar))
+	if (bar > VFIO_PCI_BAR5_REGION_INDEX ||
+	    pos + count > pci_resource_len(vdev->pdev, bar))
 		return -EINVAL;
 	if (bar == vdev->msix_bar && pos + count > vdev->msix_offset &&
 	    pos < (u64)vdev->msix_offset + vdev->msix_size)
@@ -271,7 +280,8 @@ long vfio_pci_ioctl_ioeventfd(struct vfio_pci_core_device *vdev, struct call *ca
 		return -EINVAL;
 
 	list_for_each_entry(io, &vdev->ioeventfds, next) {
-		if (io->pos != pos || io->bar != bar || io->data != req.data || io->count != count)
+		if (io->pos != pos || io->bar != bar || io->data != req.data ||
+		    io->count != count)
 			continue;
 		if (req.fd != -1)
 			return -EEXIST;

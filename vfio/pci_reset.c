@@ -21,7 +21,8 @@ long vfio_pci_ioctl_reset(struct vfio_pci_core_device *vdev)
 	return ret;
 }
 
-/* ---- who is affected ------------------------------------------------------------------- */
+/* ---- who is affected
+ * ------------------------------------------------------------------- */
 
 struct walk {
 	int (*fn)(struct pci_dev *pdev, void *data);
@@ -47,7 +48,7 @@ static int walk_one(struct pci_dev *pdev, void *data)
 static int for_each_affected(struct pci_dev *top, bool slot,
 			     int (*fn)(struct pci_dev *pdev, void *data), void *data)
 {
-	struct walk w = { .fn = fn, .data = data, .top = top, .slot = slot };
+	struct walk w = {.fn = fn, .data = data, .top = top, .slot = slot};
 
 	return pci_walk_bus(top->bus, walk_one, &w);
 }
@@ -76,7 +77,8 @@ struct fill {
 static int device_id(struct fill *fill, struct pci_dev *pdev)
 {
 	const struct vfio_iommufd_ops *ops = fill->vdev->core->iommufd;
-	struct vfio_device *vdev = vfio_find_device_in_devset(fill->vdev->dev_set, &pdev->dev);
+	struct vfio_device *vdev =
+		vfio_find_device_in_devset(fill->vdev->dev_set, &pdev->dev);
 	int id = -ENODEV;
 
 	if (vdev && ops)
@@ -113,10 +115,11 @@ static int fill_one(struct pci_dev *pdev, void *data)
 	return 0;
 }
 
-long vfio_pci_ioctl_hot_reset_info(struct vfio_pci_core_device *vdev, struct call *call, u64 arg)
+long vfio_pci_ioctl_hot_reset_info(struct vfio_pci_core_device *vdev, struct call *call,
+				   u64 arg)
 {
 	struct vfio_pci_hot_reset_info hdr;
-	struct fill fill = { .vdev = &vdev->vdev };
+	struct fill fill = {.vdev = &vdev->vdev};
 	u32 count = 0;
 	bool slot;
 	int ret;
@@ -143,7 +146,8 @@ long vfio_pci_ioctl_hot_reset_info(struct vfio_pci_core_device *vdev, struct cal
 		return -ENOMEM;
 	fill.max = count;
 	if (vdev->vdev.cdev_opened)
-		fill.flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID | VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
+		fill.flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID |
+			     VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
 	ret = for_each_affected(vdev->pdev, slot, fill_one, &fill);
 	if (!ret)
 		ret = copy_to_user(call, arg + sizeof(hdr), fill.devices,
@@ -157,7 +161,8 @@ long vfio_pci_ioctl_hot_reset_info(struct vfio_pci_core_device *vdev, struct cal
 	return ret;
 }
 
-/* ---- the reset ----------------------------------------------------------------------------- */
+/* ---- the reset
+ * ----------------------------------------------------------------------------- */
 
 static int is_in_set(struct pci_dev *pdev, void *data)
 {
@@ -167,8 +172,8 @@ static int is_in_set(struct pci_dev *pdev, void *data)
 /* One of its devices, if a reset hits nobody else. */
 static struct pci_dev *dev_set_resettable(struct vfio_device_set *set)
 {
-	struct vfio_device *first = list_first_entry(&set->device_list, struct vfio_device,
-						     dev_set_list);
+	struct vfio_device *first =
+		list_first_entry(&set->device_list, struct vfio_device, dev_set_list);
 	struct pci_dev *pdev = to_vfio_pci(first)->pdev;
 	bool slot;
 
@@ -198,8 +203,8 @@ static bool owned_by_caller(struct vfio_device *vdev, const struct shown_groups 
 	return false;
 }
 
-static int dev_set_hot_reset(struct vfio_device_set *set, const struct shown_groups *groups,
-			     struct iommufd_ctx *ictx)
+static int dev_set_hot_reset(struct vfio_device_set *set,
+			     const struct shown_groups *groups, struct iommufd_ctx *ictx)
 {
 	struct pci_dev *pdev = dev_set_resettable(set);
 	struct vfio_device *cur;
@@ -223,8 +228,8 @@ static int dev_set_hot_reset(struct vfio_device_set *set, const struct shown_gro
 	return ret;
 }
 
-static long hot_reset_groups(struct vfio_pci_core_device *vdev, struct call *call, u64 fds,
-			     u32 array_count, bool slot)
+static long hot_reset_groups(struct vfio_pci_core_device *vdev, struct call *call,
+			     u64 fds, u32 array_count, bool slot)
 {
 	struct shown_groups groups = {};
 	u32 count = 0;
@@ -267,7 +272,8 @@ out:
 	return ret;
 }
 
-long vfio_pci_ioctl_hot_reset(struct vfio_pci_core_device *vdev, struct call *call, u64 arg)
+long vfio_pci_ioctl_hot_reset(struct vfio_pci_core_device *vdev, struct call *call,
+			      u64 arg)
 {
 	const struct vfio_iommufd_ops *iommufd = vdev->vdev.core->iommufd;
 	struct vfio_pci_hot_reset hdr;
@@ -287,7 +293,8 @@ long vfio_pci_ioctl_hot_reset(struct vfio_pci_core_device *vdev, struct call *ca
 		return ret;
 	if (hdr.count)
 		return hot_reset_groups(vdev, call, arg + sizeof(hdr), hdr.count, slot);
-	return dev_set_hot_reset(vdev->vdev.dev_set, NULL, iommufd->device_ictx(&vdev->vdev));
+	return dev_set_hot_reset(vdev->vdev.dev_set, NULL,
+				 iommufd->device_ictx(&vdev->vdev));
 }
 
 /* After a close: a device that could not be reset alone, if that is possible now. */

@@ -13,9 +13,11 @@
 #define VF_TOKEN_ARG	"vf_token="
 #define UUID_STRING_LEN 36
 
-static void vf_notify(struct device_notifier *nb, enum device_event event, struct device *dev)
+static void vf_notify(struct device_notifier *nb, enum device_event event,
+		      struct device *dev)
 {
-	struct vfio_pci_core_device *vdev = container_of(nb, struct vfio_pci_core_device, nb);
+	struct vfio_pci_core_device *vdev =
+		container_of(nb, struct vfio_pci_core_device, nb);
 	struct pci_dev *pdev;
 
 	if (event != DEVICE_ADDED || !dev_is_pci(dev))
@@ -23,8 +25,10 @@ static void vf_notify(struct device_notifier *nb, enum device_event event, struc
 	pdev = to_pci_dev(dev);
 	if (!pdev->is_virtfn || pdev->physfn != vdev->pdev)
 		return;
-	/* Virtual functions go where their physical one is, unless somebody says otherwise. */
-	pr_info("%s: Captured SR-IOV VF %s driver_override", pci_name(vdev->pdev), pci_name(pdev));
+	/* Virtual functions go where their physical one is, unless somebody says
+	 * otherwise. */
+	pr_info("%s: Captured SR-IOV VF %s driver_override", pci_name(vdev->pdev),
+		pci_name(pdev));
 	if (!dev->driver_override)
 		dev->driver_override = kstrdup(vdev->vdev.ops->name);
 }
@@ -97,7 +101,8 @@ static int hex_digit(char c)
 /* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" at the start of @s: 0, -EINVAL. */
 static int parse_uuid(const char *s, u8 *uuid)
 {
-	static const u8 at[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34 };
+	static const u8 at[16] = {0,  2,  4,  6,  9,  11, 14, 16,
+				  19, 21, 24, 26, 28, 30, 32, 34};
 
 	if (s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-')
 		return -EINVAL;
@@ -144,8 +149,8 @@ int vfio_pci_match(struct vfio_device *core_vdev, const char *buf)
 	return ret ? ret : 1;
 }
 
-long vfio_pci_feature_token(struct vfio_pci_core_device *vdev, struct call *call, u32 flags,
-			    u64 arg, size_t argsz)
+long vfio_pci_feature_token(struct vfio_pci_core_device *vdev, struct call *call,
+			    u32 flags, u64 arg, size_t argsz)
 {
 	u8 uuid[16];
 	int ret;

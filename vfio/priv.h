@@ -27,8 +27,8 @@ struct vfio_iommu_driver_ops {
 	void *(*open)(struct vfio_core *core, struct call *call, u64 arg);
 	void (*release)(void *iommu_data);
 	/* @iommu_data NULL: nothing but CHECK_EXTENSION is asked. */
-	long (*ioctl)(struct vfio_core *core, void *iommu_data, struct call *call, unsigned cmd,
-		      u64 arg);
+	long (*ioctl)(struct vfio_core *core, void *iommu_data, struct call *call,
+		      unsigned cmd, u64 arg);
 	int (*attach_group)(void *iommu_data, struct iommu_group *group);
 	void (*detach_group)(void *iommu_data, struct iommu_group *group);
 };
@@ -38,7 +38,7 @@ extern const struct vfio_iommu_driver_ops vfio_noiommu_ops;
 struct vfio_container {
 	struct vfio_core *core;
 	u32 refs;
-	struct list_head group_list; /* vfio_group.container_next */
+	struct list_head group_list;			  /* vfio_group.container_next */
 	const struct vfio_iommu_driver_ops *iommu_driver; /* NULL: SET_IOMMU not done */
 	void *iommu_data;
 	bool noiommu;

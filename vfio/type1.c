@@ -2,7 +2,8 @@
 /*
  * MAP_DMA and UNMAP_DMA of type1 containers, both versions (type1 unmaps what a range
  * begins with even where it ends inside a mapping, type1v2 refuses to split), with
- * accounting against RLIMIT_MEMLOCK. Source of behaviour: drivers/vfio/vfio_iommu_type1.c.
+ * accounting against RLIMIT_MEMLOCK. Source of behaviour:
+ * drivers/vfio/vfio_iommu_type1.c.
  *
  * A request is checked completely before anything changes; a map that fails half way
  * is undone; an unmap cannot fail once it has begun, except where a dirty bitmap is
@@ -55,7 +56,8 @@ static int domain_map(struct vfio_iommu *iommu, struct vfio_domain *d, iova_t io
 	int ret;
 
 	for (u64 done = 0; done < size; done += step) {
-		ret = iommu_map(d->domain, iova + done, phys + done, step, prot | IOMMU_CACHE);
+		ret = iommu_map(d->domain, iova + done, phys + done, step,
+				prot | IOMMU_CACHE);
 		if (ret) {
 			if (done)
 				iommu_unmap(d->domain, iova, done);
@@ -90,7 +92,8 @@ int vfio_dma_map_domain(struct vfio_iommu *iommu, struct vfio_dma *dma,
 	int ret;
 
 	list_for_each_entry(p, &dma->pins, next) {
-		ret = domain_map(iommu, domain, p->iova, p->pin.phys, p->pin.len, dma->prot);
+		ret = domain_map(iommu, domain, p->iova, p->pin.phys, p->pin.len,
+				 dma->prot);
 		if (ret) {
 			if (p->iova != dma->node.start)
 				iommu_unmap(domain->domain, dma->node.start,
@@ -199,7 +202,8 @@ static int pin_map_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 	return 0;
 }
 
-/* ---- MAP_DMA ------------------------------------------------------------------------ */
+/* ---- MAP_DMA ------------------------------------------------------------------------
+ */
 
 static bool iova_valid(struct vfio_iommu *iommu, iova_t start, iova_t last)
 {
@@ -213,7 +217,8 @@ static bool iova_valid(struct vfio_iommu *iommu, iova_t start, iova_t last)
 }
 
 /* The mapping is from now on the caller's: it pays for the pages. */
-static int change_dma_owner(struct vfio_iommu *iommu, struct vfio_dma *dma, struct call *call)
+static int change_dma_owner(struct vfio_iommu *iommu, struct vfio_dma *dma,
+			    struct call *call)
 {
 	struct machine *m = iommu->core->machine;
 	struct mm *mm = call_mm(call);
@@ -267,9 +272,9 @@ static long map_dma(struct vfio_iommu *iommu, struct call *call, u64 arg)
 	ret = copy_from_user(call, &map, arg, sizeof(map));
 	if (ret)
 		return ret;
-	if (map.argsz < sizeof(map) || map.flags & ~(VFIO_DMA_MAP_FLAG_READ |
-						     VFIO_DMA_MAP_FLAG_WRITE |
-						     VFIO_DMA_MAP_FLAG_VADDR))
+	if (map.argsz < sizeof(map) ||
+	    map.flags & ~(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE |
+			  VFIO_DMA_MAP_FLAG_VADDR))
 		return -EINVAL;
 	if (!map.size)
 		return -EINVAL;
@@ -319,8 +324,8 @@ static long map_dma(struct vfio_iommu *iommu, struct call *call, u64 arg)
 	interval_tree_insert(&dma->node, &iommu->dma_list);
 	iommu->nr_dma++;
 	iommu->core->container_mappings++;
-	machine_event(iommu->core->machine, map, call, vfio_iommu_space(iommu), map.iova, iova_last,
-		      map.vaddr, (unsigned)prot);
+	machine_event(iommu->core->machine, map, call, vfio_iommu_space(iommu), map.iova,
+		      iova_last, map.vaddr, (unsigned)prot);
 	return 0;
 
 err_unmap:
@@ -330,7 +335,8 @@ err_free:
 	return ret;
 }
 
-/* ---- UNMAP_DMA ----------------------------------------------------------------------- */
+/* ---- UNMAP_DMA -----------------------------------------------------------------------
+ */
 
 /* All mappings from @first on in the range lose their address, or none. */
 static int invalidate_vaddr(struct vfio_iommu *iommu, struct vfio_dma *first, iova_t iova,
@@ -359,7 +365,8 @@ undo:
 }
 
 static int unmap_range(struct vfio_iommu *iommu, struct call *call,
-		       struct vfio_iommu_type1_dma_unmap *unmap, const struct vfio_bitmap *bitmap)
+		       struct vfio_iommu_type1_dma_unmap *unmap,
+		       const struct vfio_bitmap *bitmap)
 {
 	struct machine *m = iommu->core->machine;
 	bool all = unmap->flags & VFIO_DMA_UNMAP_FLAG_ALL;
@@ -393,7 +400,8 @@ static int unmap_range(struct vfio_iommu *iommu, struct call *call,
 	}
 	dma = vfio_find_dma(iommu, iova, last);
 	if (bitmap) {
-		ret = vfio_prepare_user_bitmap(iommu, call, bitmap->data, iova, last, pgsize);
+		ret = vfio_prepare_user_bitmap(iommu, call, bitmap->data, iova, last,
+					       pgsize);
 		if (ret)
 			return ret;
 	}
@@ -403,19 +411,22 @@ static int unmap_range(struct vfio_iommu *iommu, struct call *call,
 		for (; dma; dma = next) {
 			iova_t first = dma->node.start, end = dma->node.last;
 
-			/* Of type1: a range that begins inside a mapping leaves it alone. */
+			/* Of type1: a range that begins inside a mapping leaves it alone.
+			 */
 			if (!iommu->v2 && iova > first)
 				break;
 			if (bitmap) {
-				ret = vfio_update_user_bitmap(iommu, call, dma, bitmap->data, iova,
-							      pgsize, &word);
+				ret = vfio_update_user_bitmap(iommu, call, dma,
+							      bitmap->data, iova, pgsize,
+							      &word);
 				if (ret)
 					break;
 			}
 			unmapped += vfio_dma_size(dma);
 			next = vfio_next_dma(dma, iova, last);
 			vfio_remove_dma(iommu, dma);
-			machine_event(m, unmap, call, vfio_iommu_space(iommu), first, end);
+			machine_event(m, unmap, call, vfio_iommu_space(iommu), first,
+				      end);
 		}
 	}
 	unmap->size = unmapped;
@@ -432,9 +443,9 @@ static long unmap_dma(struct vfio_iommu *iommu, struct call *call, u64 arg)
 	ret = copy_from_user(call, &unmap, arg, sizeof(unmap));
 	if (ret)
 		return ret;
-	if (unmap.argsz < sizeof(unmap) || unmap.flags & ~(VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP |
-							   VFIO_DMA_UNMAP_FLAG_VADDR |
-							   VFIO_DMA_UNMAP_FLAG_ALL))
+	if (unmap.argsz < sizeof(unmap) ||
+	    unmap.flags & ~(VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP |
+			    VFIO_DMA_UNMAP_FLAG_VADDR | VFIO_DMA_UNMAP_FLAG_ALL))
 		return -EINVAL;
 	dirty = unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
 	if (dirty) {
@@ -454,7 +465,8 @@ static long unmap_dma(struct vfio_iommu *iommu, struct call *call, u64 arg)
 	return copy_to_user(call, arg, &unmap, sizeof(unmap));
 }
 
-/* ---- the driver of a container ---------------------------------------------------------- */
+/* ---- the driver of a container
+ * ---------------------------------------------------------- */
 
 static void *type1_open(struct vfio_core *core, struct call *call, u64 arg)
 {
@@ -475,8 +487,8 @@ static void *type1_open(struct vfio_core *core, struct call *call, u64 arg)
 	return iommu;
 }
 
-static long type1_ioctl(struct vfio_core *core, void *iommu_data, struct call *call, unsigned cmd,
-			u64 arg)
+static long type1_ioctl(struct vfio_core *core, void *iommu_data, struct call *call,
+			unsigned cmd, u64 arg)
 {
 	struct vfio_iommu *iommu = iommu_data;
 

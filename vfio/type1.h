@@ -21,7 +21,7 @@ struct vfio_iommu {
 	struct list_head domain_list; /* vfio_domain.next */
 	struct list_head iova_list;   /* vfio_iova.list, ascending: what may be mapped */
 	struct rb_root_cached dma_list; /* vfio_dma.node */
-	u32 dma_avail;		      /* mappings that may still be made */
+	u32 dma_avail;			/* mappings that may still be made */
 	u32 nr_dma;
 	u32 vaddr_invalid_count; /* mappings whose vaddr was taken back */
 	u64 pgsize_bitmap;
@@ -58,8 +58,8 @@ struct vfio_pin {
 struct vfio_dma {
 	struct interval_tree_node node; /* [start, last] of IOVA */
 	u64 vaddr;
-	int prot; /* IOMMU_READ, IOMMU_WRITE */
-	bool lock_cap;	    /* who mapped it had CAP_IPC_LOCK */
+	int prot;      /* IOMMU_READ, IOMMU_WRITE */
+	bool lock_cap; /* who mapped it had CAP_IPC_LOCK */
 	bool vaddr_invalid;
 	struct mm *mm; /* a reference; whom its pages are charged to */
 	u64 locked_vm; /* pages charged */
@@ -88,22 +88,25 @@ static inline u64 vfio_iommu_space(const struct vfio_iommu *iommu)
 }
 
 /* The lowest mapping that overlaps [start, last]; NULL: none. */
-static inline struct vfio_dma *vfio_find_dma(struct vfio_iommu *iommu, iova_t start, iova_t last)
+static inline struct vfio_dma *vfio_find_dma(struct vfio_iommu *iommu, iova_t start,
+					     iova_t last)
 {
-	struct interval_tree_node *n = interval_tree_iter_first(&iommu->dma_list, start, last);
+	struct interval_tree_node *n =
+		interval_tree_iter_first(&iommu->dma_list, start, last);
 
 	return n ? dma_of(n) : NULL;
 }
 
-static inline struct vfio_dma *vfio_next_dma(struct vfio_dma *dma, iova_t start, iova_t last)
+static inline struct vfio_dma *vfio_next_dma(struct vfio_dma *dma, iova_t start,
+					     iova_t last)
 {
 	struct interval_tree_node *n = interval_tree_iter_next(&dma->node, start, last);
 
 	return n ? dma_of(n) : NULL;
 }
 
-#define vfio_for_each_dma(dma, iommu)                                                    \
-	for ((dma) = vfio_find_dma(iommu, 0, ~0ULL); (dma);                              \
+#define vfio_for_each_dma(dma, iommu)                       \
+	for ((dma) = vfio_find_dma(iommu, 0, ~0ULL); (dma); \
 	     (dma) = vfio_next_dma(dma, 0, ~0ULL))
 
 /* type1.c */
@@ -147,7 +150,8 @@ struct vfio_bitmap_word {
 	bool valid;
 	u64 index, value;
 };
-int vfio_update_user_bitmap(struct vfio_iommu *iommu, struct call *call, struct vfio_dma *dma,
-			    u64 bitmap, iova_t base, u64 pgsize, struct vfio_bitmap_word *prev);
+int vfio_update_user_bitmap(struct vfio_iommu *iommu, struct call *call,
+			    struct vfio_dma *dma, u64 bitmap, iova_t base, u64 pgsize,
+			    struct vfio_bitmap_word *prev);
 
 #endif

@@ -34,7 +34,7 @@ long vfio_type1_check_extension(struct vfio_iommu *iommu, u64 arg)
 static int add_migration_cap(struct vfio_iommu *iommu, struct vfio_info_cap *caps)
 {
 	const struct vfio_iommu_type1_info_cap_migration cap = {
-		.header = { .id = VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, .version = 1 },
+		.header = {.id = VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, .version = 1},
 		.pgsize_bitmap = vfio_iommu_pgsize(iommu),
 		.max_dirty_bitmap_size = DIRTY_BITMAP_SIZE_MAX,
 	};
@@ -45,7 +45,7 @@ static int add_migration_cap(struct vfio_iommu *iommu, struct vfio_info_cap *cap
 static int add_dma_avail_cap(struct vfio_iommu *iommu, struct vfio_info_cap *caps)
 {
 	const struct vfio_iommu_type1_info_dma_avail cap = {
-		.header = { .id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, .version = 1 },
+		.header = {.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, .version = 1},
 		.avail = iommu->dma_avail,
 	};
 
@@ -71,7 +71,7 @@ static int add_iova_cap(struct vfio_iommu *iommu, struct vfio_info_cap *caps)
 	cap->nr_iovas = n;
 	n = 0;
 	list_for_each_entry(v, &iommu->iova_list, list)
-		cap->iova_ranges[n++] = (struct vfio_iova_range){ v->start, v->end };
+		cap->iova_ranges[n++] = (struct vfio_iova_range){v->start, v->end};
 	return 0;
 }
 

@@ -53,14 +53,15 @@ struct vfio_device_ops {
 	int (*open_device)(struct vfio_device *vdev);
 	void (*close_device)(struct vfio_device *vdev);
 	long (*ioctl)(struct vfio_device *vdev, struct call *call, unsigned cmd, u64 arg);
-	int (*get_region_info_caps)(struct vfio_device *vdev, struct vfio_region_info *info,
+	int (*get_region_info_caps)(struct vfio_device *vdev,
+				    struct vfio_region_info *info,
 				    struct vfio_info_cap *caps);
-	long (*device_feature)(struct vfio_device *vdev, struct call *call, u32 flags, u64 arg,
-			       size_t argsz);
+	long (*device_feature)(struct vfio_device *vdev, struct call *call, u32 flags,
+			       u64 arg, size_t argsz);
 	ssize_t (*read)(struct vfio_device *vdev, struct call *call, u64 ubuf, size_t len,
 			u64 pos);
-	ssize_t (*write)(struct vfio_device *vdev, struct call *call, u64 ubuf, size_t len,
-			 u64 pos);
+	ssize_t (*write)(struct vfio_device *vdev, struct call *call, u64 ubuf,
+			 size_t len, u64 pos);
 	int (*mmap)(struct vfio_device *vdev, struct mmap_request *req);
 	/* The device is wanted back; @count: how often that has been said before. */
 	void (*request)(struct vfio_device *vdev, unsigned count);
@@ -68,7 +69,8 @@ struct vfio_device_ops {
 	int (*match)(struct vfio_device *vdev, const char *buf);
 	/* @uuid: 16 bytes, or NULL if none was given. 0 or -errno. */
 	int (*match_token_uuid)(struct vfio_device *vdev, const u8 *uuid);
-	/* Around an ioctl or an access to a region (runtime power management); may be NULL. */
+	/* Around an ioctl or an access to a region (runtime power management); may be
+	 * NULL. */
 	void (*pm_get)(struct vfio_device *vdev);
 	void (*pm_put)(struct vfio_device *vdev);
 };
@@ -129,8 +131,10 @@ struct vfio_iommufd_ops {
 	void (*unbind)(struct vfio_device *vdev);
 	int (*attach_ioas)(struct vfio_device *vdev, u32 *pt_id);
 	void (*detach_ioas)(struct vfio_device *vdev);
-	struct iommufd_ctx *(*device_ictx)(struct vfio_device *vdev); /* NULL: not bound */
-	/* The device's id in @ictx; -ENOENT: only its group is; -ENODEV: not even that. */
+	struct iommufd_ctx *(*device_ictx)(
+		struct vfio_device *vdev); /* NULL: not bound */
+	/* The device's id in @ictx; -ENOENT: only its group is; -ENODEV: not even that.
+	 */
 	int (*get_dev_id)(struct vfio_device *vdev, struct iommufd_ctx *ictx);
 };
 
@@ -141,8 +145,10 @@ struct vfio_iommufd_ops {
 struct vfio_cdev_ops {
 	int (*add)(struct vfio_device *vdev); /* make /dev/vfio/devices/vfioN */
 	void (*del)(struct vfio_device *vdev);
-	/* BIND, before access_granted; ATTACH and DETACH after; -ENOIOCTLCMD: not mine. */
-	long (*ioctl)(struct vfio_device_file *df, struct call *call, unsigned cmd, u64 arg);
+	/* BIND, before access_granted; ATTACH and DETACH after; -ENOIOCTLCMD: not mine.
+	 */
+	long (*ioctl)(struct vfio_device_file *df, struct call *call, unsigned cmd,
+		      u64 arg);
 	/* Last close of a file that was bound (vfio_df_unbind_iommufd()). */
 	void (*release)(struct vfio_device_file *df);
 };
@@ -199,7 +205,8 @@ void vfio_set_cdev_ops(struct machine *m, const struct vfio_cdev_ops *ops);
 void vfio_listener_register(struct machine *m, struct vfio_listener *l);
 void vfio_listener_unregister(struct vfio_listener *l);
 
-/* ---- devices (device.c), for drivers ------------------------------------------------ */
+/* ---- devices (device.c), for drivers ------------------------------------------------
+ */
 
 /* 0, -ENOMEM. Afterwards vfio_uninit_device() undoes it. */
 int __must_check vfio_init_device(struct vfio_device *vdev, struct device *dev,
@@ -219,10 +226,12 @@ void vfio_unregister_group_dev(struct vfio_device *vdev);
 bool vfio_device_try_get_registration(struct vfio_device *vdev);
 /* May free @vdev, if its driver is waiting for this. */
 void vfio_device_put_registration(struct vfio_device *vdev);
-struct vfio_device *vfio_find_device_in_devset(struct vfio_device_set *set, struct device *dev);
+struct vfio_device *vfio_find_device_in_devset(struct vfio_device_set *set,
+					       struct device *dev);
 unsigned vfio_device_set_open_count(struct vfio_device_set *set);
 
-/* ---- open files (device_file.c), for group and character device ------------------------ */
+/* ---- open files (device_file.c), for group and character device
+ * ------------------------ */
 
 struct vfio_device_file *vfio_allocate_device_file(struct vfio_device *vdev);
 /* First open of the device: takes its IOMMU (container or df->iommufd) and opens it. */
@@ -231,7 +240,8 @@ void vfio_df_close(struct vfio_device_file *df);
 /* NULL if @file is not a device's. */
 struct vfio_device *vfio_device_from_file(struct file *file);
 
-/* ---- groups (group.c) ------------------------------------------------------------------- */
+/* ---- groups (group.c)
+ * ------------------------------------------------------------------- */
 
 /* For the character device: -EBUSY while the group is open; undone by unblock. */
 int __must_check vfio_device_block_group(struct vfio_device *vdev);
@@ -243,12 +253,14 @@ const char *vfio_group_name(const struct vfio_group *group); /* "7", "noiommu-0"
 unsigned vfio_group_minor(const struct vfio_group *group);
 struct iommu_group *vfio_group_iommu_group(const struct vfio_group *group);
 
-/* ---- capability chains, checks (info.c) ----------------------------------------------------- */
+/* ---- capability chains, checks (info.c)
+ * ----------------------------------------------------- */
 
-struct vfio_info_cap_header *vfio_info_cap_add(struct vfio_info_cap *caps, size_t size, u16 id,
-					       u16 version);
+struct vfio_info_cap_header *vfio_info_cap_add(struct vfio_info_cap *caps, size_t size,
+					       u16 id, u16 version);
 int __must_check vfio_info_add_capability(struct vfio_info_cap *caps,
-					  const struct vfio_info_cap_header *cap, size_t size);
+					  const struct vfio_info_cap_header *cap,
+					  size_t size);
 /* Offsets count from @offset, where the chain will lie. */
 void vfio_info_cap_shift(struct vfio_info_cap *caps, size_t offset);
 /* 1: go on; 0: it was only asked whether; -EINVAL. */

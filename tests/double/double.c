@@ -26,18 +26,19 @@
 struct doubled dbl;
 static struct file *files[MAX_FDS];
 
-/* ---- memory of this process, by address, without a signal where there is none -------- */
+/* ---- memory of this process, by address, without a signal where there is none --------
+ */
 
 static int peek(void *to, u64 from, size_t n)
 {
-	struct iovec l = { to, n }, r = { (void *)(uintptr_t)from, n };
+	struct iovec l = {to, n}, r = {(void *)(uintptr_t)from, n};
 
 	return process_vm_readv(getpid(), &l, 1, &r, 1, 0) == (ssize_t)n ? 0 : -EFAULT;
 }
 
 static int poke(u64 to, const void *from, size_t n)
 {
-	struct iovec l = { (void *)(uintptr_t)from, n }, r = { (void *)(uintptr_t)to, n };
+	struct iovec l = {(void *)(uintptr_t)from, n}, r = {(void *)(uintptr_t)to, n};
 
 	return process_vm_writev(getpid(), &l, 1, &r, 1, 0) == (ssize_t)n ? 0 : -EFAULT;
 }
@@ -105,7 +106,8 @@ static const struct mm_ops double_mm_ops = {
 	.release = mm_release,
 };
 
-/* ---- calls ----------------------------------------------------------------------------- */
+/* ---- calls
+ * ----------------------------------------------------------------------------- */
 
 /* @n 0: a descriptor. */
 static bool not_here_yet(u64 at, u64 n)
@@ -115,8 +117,8 @@ static bool not_here_yet(u64 at, u64 n)
 	for (unsigned i = 0; i < dbl.nr_come; i++) {
 		u64 from = dbl.come[i].at, len = dbl.come[i].n;
 
-		if (n ? len && at >= from && at - from <= len && n <= len - (at - from) :
-			!len && at == from)
+		if (n ? len && at >= from && at - from <= len && n <= len - (at - from)
+		      : !len && at == from)
 			return false;
 	}
 	if (dbl.nr_come == ARRAY_SIZE(dbl.come))
@@ -202,8 +204,8 @@ static long op_install(struct call *call, struct file *file, int host_fd, u64 sl
 	return slot && fd >= 0 ? 0 : fd;
 }
 
-static ssize_t op_mmio(struct call *call, u32 fn, unsigned bar, u64 off, u64 ubuf, size_t len,
-		       bool write)
+static ssize_t op_mmio(struct call *call, u32 fn, unsigned bar, u64 off, u64 ubuf,
+		       size_t len, bool write)
 {
 	size_t done = 0;
 
@@ -220,7 +222,8 @@ static ssize_t op_mmio(struct call *call, u32 fn, unsigned bar, u64 off, u64 ubu
 			ret = endpoint_mmio_write(&dbl.m->hw, fn, bar, off + done, buf,
 						  (unsigned)n);
 		} else {
-			ret = endpoint_mmio_read(&dbl.m->hw, fn, bar, off + done, buf, (unsigned)n);
+			ret = endpoint_mmio_read(&dbl.m->hw, fn, bar, off + done, buf,
+						 (unsigned)n);
 			if (!ret && poke(ubuf + done, buf, n))
 				return -EFAULT;
 		}
@@ -264,14 +267,14 @@ static struct call new_call(void)
 }
 
 /* For a call: run it again while something has not come yet. */
-#define restarting(run)                                                                  \
-	({                                                                               \
-		__typeof__(run) _ret;                                                    \
-		dbl.nr_come = 0;                                                         \
-		do {                                                                     \
-			_ret = (run);                                                    \
-		} while (_ret == -ERESTARTNOINTR);                                       \
-		_ret;                                                                    \
+#define restarting(run)                            \
+	({                                         \
+		__typeof__(run) _ret;              \
+		dbl.nr_come = 0;                   \
+		do {                               \
+			_ret = (run);              \
+		} while (_ret == -ERESTARTNOINTR); \
+		_ret;                              \
 	})
 
 int double_open(const char *path, int flags)
@@ -293,8 +296,8 @@ long double_ioctl(int fd, unsigned cmd, u64 arg)
 {
 	struct call call = new_call();
 	struct file *file = get_file(files[fd]);
-	long ret = file->ops->ioctl ? restarting(file->ops->ioctl(file, &call, cmd, arg)) :
-				      -ENOTTY;
+	long ret = file->ops->ioctl ? restarting(file->ops->ioctl(file, &call, cmd, arg))
+				    : -ENOTTY;
 
 	fput(file);
 	double_pump();
@@ -305,9 +308,10 @@ ssize_t double_pread(int fd, void *buf, size_t len, u64 pos)
 {
 	struct call call = new_call();
 	struct file *file = files[fd];
-	ssize_t ret = file->ops->read ?
-			      restarting(file->ops->read(file, &call, (uintptr_t)buf, len, pos)) :
-			      -EINVAL;
+	ssize_t ret = file->ops->read
+			      ? restarting(file->ops->read(file, &call, (uintptr_t)buf,
+							   len, pos))
+			      : -EINVAL;
 
 	double_pump();
 	return ret;
@@ -317,10 +321,10 @@ ssize_t double_pwrite(int fd, const void *buf, size_t len, u64 pos)
 {
 	struct call call = new_call();
 	struct file *file = files[fd];
-	ssize_t ret = file->ops->write ?
-			      restarting(file->ops->write(file, &call, (uintptr_t)buf, len,
-							  pos)) :
-			      -EINVAL;
+	ssize_t ret = file->ops->write
+			      ? restarting(file->ops->write(file, &call, (uintptr_t)buf,
+							    len, pos))
+			      : -EINVAL;
 
 	double_pump();
 	return ret;
@@ -330,7 +334,8 @@ ssize_t double_pwrite(int fd, const void *buf, size_t len, u64 pos)
 void *double_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 off)
 {
 	struct call call = new_call();
-	struct mmap_request req = { .pgoff = off, .len = len, .prot = prot, .flags = flags };
+	struct mmap_request req = {
+		.pgoff = off, .len = len, .prot = prot, .flags = flags};
 	struct file *file = files[fd];
 	int ret = file->ops->mmap ? file->ops->mmap(file, &call, &req) : -ENODEV;
 	void *p;
@@ -341,9 +346,10 @@ void *double_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 off)
 	for (unsigned i = 0; i < ARRAY_SIZE(bar_maps); i++) {
 		if (bar_maps[i].len)
 			continue;
-		bar_maps[i] = (struct bar_map){ (uintptr_t)p, ALIGN(len, PAGE_SIZE),
-						dbl.m->hw.functions[req.function].bar[req.bar].phys +
-							req.bar_offset };
+		bar_maps[i] = (struct bar_map){
+			(uintptr_t)p, ALIGN(len, PAGE_SIZE),
+			dbl.m->hw.functions[req.function].bar[req.bar].phys +
+				req.bar_offset};
 		break;
 	}
 	return p;
@@ -370,7 +376,8 @@ bool double_dup(int fd, int new_fd)
 	return true;
 }
 
-/* ---- what a server does between calls ---------------------------------------------------- */
+/* ---- what a server does between calls
+ * ---------------------------------------------------- */
 
 struct watch {
 	int fd;
@@ -388,7 +395,7 @@ static struct watch *watch_add(struct machine *m, int fd, u32 events,
 
 	if (!w)
 		return ERR_PTR(-ENOMEM);
-	*w = (struct watch){ .fd = fd, .events = events, .fn = fn, .data = data };
+	*w = (struct watch){.fd = fd, .events = events, .fn = fn, .data = data};
 	list_add_tail(&w->node, &watches);
 	return w;
 }
@@ -399,7 +406,7 @@ static void watch_del(struct watch *w)
 	kfree(w);
 }
 
-static const struct watch_ops double_watch_ops = { watch_add, watch_del };
+static const struct watch_ops double_watch_ops = {watch_add, watch_del};
 
 static u8 intx_dirty[HW_MAX_FUNCTIONS], kicked[HW_MAX_FUNCTIONS];
 
@@ -467,7 +474,7 @@ static bool pump_watches(void)
 	struct watch *w;
 
 	list_for_each_entry(w, &watches, node) {
-		struct pollfd p = { .fd = w->fd, .events = POLLIN };
+		struct pollfd p = {.fd = w->fd, .events = POLLIN};
 
 		if (poll(&p, 1, 0) == 1 && p.revents & POLLIN) {
 			w->fn(w->data, EPOLLIN);
@@ -497,18 +504,20 @@ void double_pump(void)
 	}
 }
 
-/* ---- the machine ------------------------------------------------------------------------------ */
+/* ---- the machine
+ * ------------------------------------------------------------------------------ */
 
 int double_start(const char *machine, const char *append)
 {
-	const struct start_config config = { .machine = machine, .append = append };
+	const struct start_config config = {.machine = machine, .append = append};
 	char *error = NULL;
 	struct mm *mm;
 	int ret;
 
 	ret = machine_start(&config, &dbl.start, &error);
 	if (ret) {
-		fprintf(stderr, "%s: %s%s\n", machine, error ? error : "", strerror(-ret));
+		fprintf(stderr, "%s: %s%s\n", machine, error ? error : "",
+			strerror(-ret));
 		free(error);
 		return ret;
 	}

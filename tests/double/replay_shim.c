@@ -47,28 +47,28 @@ int shim_ioctl(int fd, unsigned long cmd, ...)
 
 ssize_t shim_pread(int fd, void *buf, size_t len, off_t pos)
 {
-	return double_file(fd) ? result(double_pread(fd, buf, len, (u64)pos)) :
-				 pread(fd, buf, len, pos);
+	return double_file(fd) ? result(double_pread(fd, buf, len, (u64)pos))
+			       : pread(fd, buf, len, pos);
 }
 
 ssize_t shim_pwrite(int fd, const void *buf, size_t len, off_t pos)
 {
-	return double_file(fd) ? result(double_pwrite(fd, buf, len, (u64)pos)) :
-				 pwrite(fd, buf, len, pos);
+	return double_file(fd) ? result(double_pwrite(fd, buf, len, (u64)pos))
+			       : pwrite(fd, buf, len, pos);
 }
 
 ssize_t shim_read(int fd, void *buf, size_t len)
 {
-	ssize_t ret = double_file(fd) ? result(double_pread(fd, buf, len, ~0ULL)) :
-					read(fd, buf, len);
+	ssize_t ret = double_file(fd) ? result(double_pread(fd, buf, len, ~0ULL))
+				      : read(fd, buf, len);
 
 	return ret;
 }
 
 ssize_t shim_write(int fd, const void *buf, size_t len)
 {
-	ssize_t ret = double_file(fd) ? result(double_pwrite(fd, buf, len, ~0ULL)) :
-					write(fd, buf, len);
+	ssize_t ret = double_file(fd) ? result(double_pwrite(fd, buf, len, ~0ULL))
+				      : write(fd, buf, len);
 
 	double_pump();
 	return ret;
@@ -110,7 +110,8 @@ static bool make_sys(const char *dir)
 	u64 index;
 	int bad = 0;
 
-	for_each_pci_dev(dbl.m->pci, pdev) {
+	for_each_pci_dev(dbl.m->pci, pdev)
+	{
 		struct iommu_group *group = iommu_group_get(&pdev->dev);
 
 		if (!group)
@@ -123,7 +124,8 @@ static bool make_sys(const char *dir)
 		iommu_group_put(group);
 	}
 	xa_for_each(&dbl.m->vfio->device_indices, index, vdev) {
-		snprintf(cmd, sizeof(cmd), "mkdir -p %s/sys/bus/pci/devices/%s/vfio-dev/%s", dir,
+		snprintf(cmd, sizeof(cmd),
+			 "mkdir -p %s/sys/bus/pci/devices/%s/vfio-dev/%s", dir,
 			 dev_name(vdev->dev), vdev->name);
 		bad |= system(cmd);
 	}
@@ -133,7 +135,7 @@ static bool make_sys(const char *dir)
 int main(int argc, char **argv)
 {
 	char dir[] = "/dev/shm/moat-double-XXXXXX", sys[64], cmd[64];
-	char *replay_argv[] = { argv[0], argv[2], NULL };
+	char *replay_argv[] = {argv[0], argv[2], NULL};
 	int ret;
 
 	if (argc != 3) {

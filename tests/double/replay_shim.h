@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Put before tests/uapi/uapi-replay.c (-include), so that its system calls on files of the
- * machine go to the double. Child processes share nothing with the machine: scripts
+ * Put before tests/uapi/uapi-replay.c (-include), so that its system calls on files of
+ * the machine go to the double. Child processes share nothing with the machine: scripts
  * with `fork` are not for this.
  */
 #ifndef MOAT_TESTS_REPLAY_SHIM_H

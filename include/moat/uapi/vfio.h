@@ -16,16 +16,16 @@
 #define VFIO_REQUEST(n)	 (';' << 8 | (100 + (n)))
 
 /* CHECK_EXTENSION and SET_IOMMU */
-#define VFIO_TYPE1_IOMMU	1
-#define VFIO_SPAPR_TCE_IOMMU	2
-#define VFIO_TYPE1v2_IOMMU	3
-#define VFIO_DMA_CC_IOMMU	4
-#define VFIO_EEH		5
+#define VFIO_TYPE1_IOMMU	 1
+#define VFIO_SPAPR_TCE_IOMMU	 2
+#define VFIO_TYPE1v2_IOMMU	 3
+#define VFIO_DMA_CC_IOMMU	 4
+#define VFIO_EEH		 5
 #define VFIO_TYPE1_NESTING_IOMMU 6 /* reserved: was never of use */
-#define VFIO_SPAPR_TCE_v2_IOMMU 7
-#define VFIO_NOIOMMU_IOMMU	8
-#define VFIO_UNMAP_ALL		9
-#define VFIO_UPDATE_VADDR	10
+#define VFIO_SPAPR_TCE_v2_IOMMU	 7
+#define VFIO_NOIOMMU_IOMMU	 8
+#define VFIO_UNMAP_ALL		 9
+#define VFIO_UPDATE_VADDR	 10
 
 /* An element of a chain; next is the offset from the start of the structure, 0 ends. */
 struct vfio_info_cap_header {
@@ -212,14 +212,14 @@ struct vfio_irq_set {
 	uint32_t count;
 	uint8_t data[]; /* a byte or an int32_t for each vector */
 };
-#define VFIO_IRQ_SET_DATA_NONE	    (1U << 0)
-#define VFIO_IRQ_SET_DATA_BOOL	    (1U << 1)
-#define VFIO_IRQ_SET_DATA_EVENTFD   (1U << 2)
-#define VFIO_IRQ_SET_ACTION_MASK    (1U << 3)
-#define VFIO_IRQ_SET_ACTION_UNMASK  (1U << 4)
-#define VFIO_IRQ_SET_ACTION_TRIGGER (1U << 5)
-#define VFIO_IRQ_SET_DATA_TYPE_MASK	0x07U
-#define VFIO_IRQ_SET_ACTION_TYPE_MASK	0x38U
+#define VFIO_IRQ_SET_DATA_NONE	      (1U << 0)
+#define VFIO_IRQ_SET_DATA_BOOL	      (1U << 1)
+#define VFIO_IRQ_SET_DATA_EVENTFD     (1U << 2)
+#define VFIO_IRQ_SET_ACTION_MASK      (1U << 3)
+#define VFIO_IRQ_SET_ACTION_UNMASK    (1U << 4)
+#define VFIO_IRQ_SET_ACTION_TRIGGER   (1U << 5)
+#define VFIO_IRQ_SET_DATA_TYPE_MASK   0x07U
+#define VFIO_IRQ_SET_ACTION_TYPE_MASK 0x38U
 
 #define VFIO_DEVICE_RESET VFIO_REQUEST(11)
 

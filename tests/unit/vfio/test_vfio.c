@@ -19,8 +19,8 @@
 
 static void *pages(size_t n)
 {
-	void *p = mmap(NULL, n * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		       -1, 0);
+	void *p = mmap(NULL, n * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	assert_ptr_not_equal(p, MAP_FAILED);
 	return p;
@@ -86,8 +86,8 @@ static void type1_map_of_bar_reaches_peer(void **state)
 {
 	struct opened o = open_device(EDU, VFIO_TYPE1v2_IOMMU);
 	struct iommu_domain *domain = iommu_get_domain_for_dev(&device(EDU)->dev);
-	void *bar = double_mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, o.d,
-				PAGE_SIZE);
+	void *bar = double_mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+				o.d, PAGE_SIZE);
 
 	assert_false(IS_ERR(bar));
 	assert_int_equal(map(o.c, bar, 0x200000, 2 * PAGE_SIZE, RW), 0);
@@ -110,8 +110,9 @@ static long model_unmap(struct model *m, unsigned first, unsigned n)
 	unsigned last = first + n - 1, end;
 	long size = 0;
 
-	if (m->v2 && ((first && m->owner[first] && m->owner[first - 1] == m->owner[first]) ||
-		      (m->owner[last] && m->owner[last + 1] == m->owner[last])))
+	if (m->v2 &&
+	    ((first && m->owner[first] && m->owner[first - 1] == m->owner[first]) ||
+	     (m->owner[last] && m->owner[last + 1] == m->owner[last])))
 		return -EINVAL;
 	/* v1: a mapping that begins before the range ends the matter. */
 	if (!m->v2 && first && m->owner[first] && m->owner[first - 1] == m->owner[first])
@@ -129,19 +130,21 @@ static void random_against_model(bool v2)
 {
 	struct opened o = open_device(EDU, v2 ? VFIO_TYPE1v2_IOMMU : VFIO_TYPE1_IOMMU);
 	struct iommu_domain *domain = iommu_get_domain_for_dev(&device(EDU)->dev);
-	struct model m = { .v2 = v2 };
+	struct model m = {.v2 = v2};
 	u8 *p = pages(512);
 	unsigned next = 1;
 
 	srandom(v2 ? 2 : 1);
 	for (int turn = 0; turn < 4000; turn++) {
-		unsigned first = (unsigned)random() % 500, n = 1 + (unsigned)random() % 10;
+		unsigned first = (unsigned)random() % 500,
+			 n = 1 + (unsigned)random() % 10;
 		bool busy = false;
 
 		for (unsigned i = first; i < first + n; i++)
 			busy |= m.owner[i] != 0;
 		if (random() % 2) {
-			assert_int_equal(map(o.c, p, first * PAGE_SIZE, n * PAGE_SIZE, RW),
+			assert_int_equal(map(o.c, p, first * PAGE_SIZE, n * PAGE_SIZE,
+					     RW),
 					 busy ? -EEXIST : 0);
 			for (unsigned i = first; !busy && i < first + n; i++)
 				m.owner[i] = (u8)next;
@@ -183,12 +186,14 @@ static void device_unbind_while_open_waits_for_last_close(void **state)
 	second = (int)double_ioctl(o.g, VFIO_GROUP_GET_DEVICE_FD, (uintptr_t)EDU);
 	assert_true(second >= 0);
 	assert_int_equal(set_irqs(o.d, VFIO_PCI_REQ_IRQ_INDEX,
-				  VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, 0, 1,
-				  &efd), 0);
+				  VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+				  0, 1, &efd),
+			 0);
 	assert_int_equal(driver_unbind_store(drv, EDU, strlen(EDU), set_done, &done),
 			 -EIOCBQUEUED);
 	assert_int_equal(drain(efd), 1);
-	assert_int_equal(double_ioctl(o.g, VFIO_GROUP_GET_DEVICE_FD, (uintptr_t)EDU), -ENODEV);
+	assert_int_equal(double_ioctl(o.g, VFIO_GROUP_GET_DEVICE_FD, (uintptr_t)EDU),
+			 -ENODEV);
 	assert_int_equal(cfg_read(o.d, PCI_VENDOR_ID, 2), 0x1234);
 	double_close(o.d);
 	assert_false(done);
@@ -196,7 +201,8 @@ static void device_unbind_while_open_waits_for_last_close(void **state)
 	assert_true(done);
 	/* The group's only device has left. */
 	assert_int_equal(double_ioctl(o.g, VFIO_GROUP_UNSET_CONTAINER, 0), -EINVAL);
-	assert_int_equal(double_ioctl(o.g, VFIO_GROUP_SET_CONTAINER, (uintptr_t)&o.c), -ENODEV);
+	assert_int_equal(double_ioctl(o.g, VFIO_GROUP_SET_CONTAINER, (uintptr_t)&o.c),
+			 -ENODEV);
 	double_close(o.g);
 	double_close(o.c);
 	close(efd);
@@ -227,23 +233,24 @@ static void noiommu_group_works_without_mapping(void **state)
 	double_close(c);
 }
 
-/* ---- every allocation fails once ----------------------------------------------------------- */
+/* ---- every allocation fails once
+ * ----------------------------------------------------------- */
 
 /* A whole life; each step may fail, and the others go on. Return: all succeeded. */
 static bool life(u8 *p, int *efds)
 {
-	struct vfio_bitmap bitmap = { PAGE_SIZE, 8 };
+	struct vfio_bitmap bitmap = {PAGE_SIZE, 8};
 	struct {
-		struct vfio_iommu_type1_dirty_bitmap head;
+		u32 argsz, flags;
 		struct vfio_iommu_type1_dirty_bitmap_get get;
-	} dirty = { { sizeof(dirty), VFIO_IOMMU_DIRTY_PAGES_FLAG_START }, { 0, 16 * PAGE_SIZE } };
+	} dirty = {sizeof(dirty), VFIO_IOMMU_DIRTY_PAGES_FLAG_START, {0, 16 * PAGE_SIZE}};
 	struct {
-		struct vfio_device_feature head;
-		struct vfio_device_feature_dma_buf buf;
+		u32 argsz, flags;
+		u32 region_index, open_flags, buf_flags, nr_ranges;
 		struct vfio_region_dma_range range;
-	} dmabuf = { { sizeof(dmabuf), VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF },
-		     { .nr_ranges = 1 }, { 0, PAGE_SIZE } };
-	struct vfio_device_ioeventfd io = { sizeof(io), 4, 4, 1, efds[2] };
+	} dmabuf = {sizeof(dmabuf), VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF,
+		    .nr_ranges = 1, .range = {0, PAGE_SIZE}};
+	struct vfio_device_ioeventfd io = {sizeof(io), 4, 4, 1, efds[2]};
 	const u32 on = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
 	const u32 off = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
 	u64 words[4];
@@ -262,9 +269,9 @@ static bool life(u8 *p, int *efds)
 	good &= !double_ioctl(g, VFIO_GROUP_SET_CONTAINER, (uintptr_t)&c);
 	good &= !double_ioctl(c, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
 	good &= !map(c, p, 0, 4 * PAGE_SIZE, RW);
-	good &= !double_ioctl(c, VFIO_IOMMU_DIRTY_PAGES, (uintptr_t)&dirty.head);
+	good &= !double_ioctl(c, VFIO_IOMMU_DIRTY_PAGES, (uintptr_t)&dirty);
 	good &= !map(c, p, 0x8000, 4 * PAGE_SIZE, RW);
-	dirty.head.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP;
+	dirty.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP;
 	good &= !double_ioctl(c, VFIO_IOMMU_DIRTY_PAGES, (uintptr_t)&dirty);
 	good &= !double_ioctl(h, VFIO_GROUP_SET_CONTAINER, (uintptr_t)&c);
 	*(u32 *)info = sizeof(info);
@@ -274,8 +281,8 @@ static bool life(u8 *p, int *efds)
 	if (d >= 0) {
 		good &= !set_irqs(d, VFIO_PCI_INTX_IRQ_INDEX, on, 0, 1, &efds[0]);
 		good &= !set_irqs(d, VFIO_PCI_INTX_IRQ_INDEX,
-				  VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK, 0, 1,
-				  &efds[1]);
+				  VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK,
+				  0, 1, &efds[1]);
 		good &= !set_irqs(d, VFIO_PCI_INTX_IRQ_INDEX, off, 0, 0, NULL);
 		good &= !set_irqs(d, VFIO_PCI_MSI_IRQ_INDEX, on, 0, 1, &efds[0]);
 		good &= !set_irqs(d, VFIO_PCI_REQ_IRQ_INDEX, on, 0, 1, &efds[1]);
@@ -300,7 +307,7 @@ out:
 
 static void life_with_nth_allocation_failing_leaks_nothing(void **state)
 {
-	int efds[3] = { eventfd(0, 0), eventfd(0, 0), eventfd(0, 0) };
+	int efds[3] = {eventfd(0, 0), eventfd(0, 0), eventfd(0, 0)};
 	struct census before, after;
 	u8 *p = pages(4);
 	u64 nth;
@@ -319,13 +326,16 @@ static void life_with_nth_allocation_failing_leaks_nothing(void **state)
 			assert_true(good);
 			break;
 		}
-		/* A good life leaves things as good ones did before, so nothing was lost. */
+		/* A good life leaves things as good ones did before, so nothing was lost.
+		 */
 		assert_true(life(p, efds));
 		after = census();
 		if (memcmp(&before, &after, sizeof(before))) {
-			print_error("allocation %llu: blocks %+lld files %+lld mappings %+lld "
+			print_error("allocation %llu: blocks %+lld files %+lld mappings "
+				    "%+lld "
 				    "locked %+lld irqs %+lld\n",
-				    (unsigned long long)nth, (long long)(after.blocks - before.blocks),
+				    (unsigned long long)nth,
+				    (long long)(after.blocks - before.blocks),
 				    (long long)(after.files - before.files),
 				    (long long)(after.mappings - before.mappings),
 				    (long long)(after.locked - before.locked),
@@ -341,7 +351,8 @@ static void life_with_nth_allocation_failing_leaks_nothing(void **state)
 
 static int noiommu_start(void **state)
 {
-	return double_start("golden-uapi", "intel_iommu=off vfio.enable_unsafe_noiommu_mode=1");
+	return double_start("golden-uapi",
+			    "intel_iommu=off vfio.enable_unsafe_noiommu_mode=1");
 }
 
 #define GOLDEN(f) cmocka_unit_test_setup_teardown(f, golden_start, machine_end)
@@ -356,12 +367,12 @@ int main(void)
 		GOLDEN(type1_random_ops_agree_with_model),
 		GOLDEN(type1v2_random_ops_agree_with_model),
 		GOLDEN(device_unbind_while_open_waits_for_last_close),
-		cmocka_unit_test_setup_teardown(noiommu_group_works_without_mapping, noiommu_start,
-						machine_end),
+		cmocka_unit_test_setup_teardown(noiommu_group_works_without_mapping,
+						noiommu_start, machine_end),
 		GOLDEN(life_with_nth_allocation_failing_leaks_nothing),
 	};
 	int failed = cmocka_run_group_tests_name("vfio", tests, NULL, NULL);
 
-	return failed + _cmocka_run_group_tests("vfio-pci", vfio_pci_tests, nr_vfio_pci_tests, NULL,
-						NULL);
+	return failed + _cmocka_run_group_tests("vfio-pci", vfio_pci_tests,
+						nr_vfio_pci_tests, NULL, NULL);
 }

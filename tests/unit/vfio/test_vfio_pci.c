@@ -19,7 +19,8 @@ static const char *msix_device(void)
 {
 	struct pci_dev *pdev;
 
-	for_each_pci_dev(dbl.m->pci, pdev) {
+	for_each_pci_dev(dbl.m->pci, pdev)
+	{
 		if (pdev->msix_cap && pdev->dev.driver &&
 		    !strcmp(pdev->dev.driver->name, "vfio-pci")) {
 			put_device(&pdev->dev);
@@ -35,9 +36,10 @@ static struct vfio_region_info region(int d, u32 index, void *caps, size_t size)
 	struct {
 		struct vfio_region_info info;
 		u8 caps[64];
-	} req = { { .argsz = sizeof(req), .index = index } };
+	} req = {{.argsz = sizeof(req), .index = index}};
 
-	assert_int_equal(double_ioctl(d, VFIO_DEVICE_GET_REGION_INFO, (uintptr_t)&req), 0);
+	assert_int_equal(double_ioctl(d, VFIO_DEVICE_GET_REGION_INFO, (uintptr_t)&req),
+			 0);
 	if (caps)
 		memcpy(caps, req.caps, size);
 	return req.info;
@@ -53,7 +55,9 @@ static void msix_region_says_mappable_and_hides_table(void **state)
 	u8 around[32];
 	u64 at;
 
-	assert_int_equal(pci_read_config_dword(device(name), device(name)->msix_cap + 4, &table), 0);
+	assert_int_equal(pci_read_config_dword(device(name), device(name)->msix_cap + 4,
+					       &table),
+			 0);
 	info = region(o.d, table & 7, &cap, sizeof(cap));
 	assert_true(info.flags & VFIO_REGION_INFO_FLAG_CAPS);
 	assert_int_equal(info.cap_offset, sizeof(info));
@@ -75,12 +79,14 @@ static void msix_vectors_come_and_go_while_others_work(void **state)
 {
 	const char *name = msix_device();
 	struct opened o = open_device(name, VFIO_TYPE1v2_IOMMU);
-	struct vfio_irq_info info = { .argsz = sizeof(info), .index = VFIO_PCI_MSIX_IRQ_INDEX };
+	struct vfio_irq_info info = {.argsz = sizeof(info),
+				     .index = VFIO_PCI_MSIX_IRQ_INDEX};
 	struct hw *hw = &dbl.m->hw;
 	u32 fn = (u32)device(name)->dev.hw_function;
-	int e[2] = { eventfd(0, 0), eventfd(0, 0) }, none = -1;
+	int e[2] = {eventfd(0, 0), eventfd(0, 0)}, none = -1;
 
-	assert_int_equal(double_ioctl(o.d, VFIO_DEVICE_GET_IRQ_INFO, (uintptr_t)&info), 0);
+	assert_int_equal(double_ioctl(o.d, VFIO_DEVICE_GET_IRQ_INFO, (uintptr_t)&info),
+			 0);
 	assert_int_equal(info.flags, VFIO_IRQ_INFO_EVENTFD);
 	cfg_write(o.d, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	assert_int_equal(set_irqs(o.d, VFIO_PCI_MSIX_IRQ_INDEX, TRIGGER, 0, 1, e), 0);
@@ -90,7 +96,8 @@ static void msix_vectors_come_and_go_while_others_work(void **state)
 		/* Nobody listens to 1: it is masked and pends until somebody does. */
 		hw_msi_send(hw, fn, 1);
 		assert_int_equal(drain(e[1]), 0);
-		assert_int_equal(set_irqs(o.d, VFIO_PCI_MSIX_IRQ_INDEX, TRIGGER, 1, 1, e + 1), 0);
+		assert_int_equal(
+			set_irqs(o.d, VFIO_PCI_MSIX_IRQ_INDEX, TRIGGER, 1, 1, e + 1), 0);
 		assert_int_equal(drain(e[1]), 1);
 		hw_msi_send(hw, fn, 1);
 		assert_int_equal(drain(e[1]), 1);
@@ -98,7 +105,8 @@ static void msix_vectors_come_and_go_while_others_work(void **state)
 	assert_int_equal(set_irqs(o.d, VFIO_PCI_MSIX_IRQ_INDEX, TRIGGER, 0, 1, &none), 0);
 	hw_msi_send(hw, fn, 0);
 	assert_int_equal(drain(e[0]), 0);
-	assert_int_equal(set_irqs(o.d, VFIO_PCI_MSI_IRQ_INDEX, TRIGGER, 0, 1, e), -EINVAL);
+	assert_int_equal(set_irqs(o.d, VFIO_PCI_MSI_IRQ_INDEX, TRIGGER, 0, 1, e),
+			 -EINVAL);
 	assert_int_equal(set_irqs(o.d, VFIO_PCI_MSIX_IRQ_INDEX, OFF, 0, 0, NULL), 0);
 	assert_int_equal(census().irqs, 0);
 	close_all(&o);
@@ -114,7 +122,7 @@ static void config_bars_are_virtual_and_sized(void **state)
 
 	cfg_write(o.d, PCI_BASE_ADDRESS_0, 4, 0xffffffff);
 	assert_int_equal(cfg_read(o.d, PCI_BASE_ADDRESS_0, 4) & ~0xfU,
-			 (u32)~(pci_resource_len(pdev, 0) - 1) & ~0xfU);
+			 (u32) ~(pci_resource_len(pdev, 0) - 1) & ~0xfU);
 	assert_int_equal(pci_read_config_dword(pdev, PCI_BASE_ADDRESS_0, &phys), 0);
 	assert_int_equal(phys, bar);
 	cfg_write(o.d, PCI_BASE_ADDRESS_0, 4, bar);
@@ -147,7 +155,7 @@ static void config_function_reset_bit_resets_and_reads_zero(void **state)
 	struct opened o = open_device(msix_device(), VFIO_TYPE1v2_IOMMU);
 	struct pci_dev *pdev = device(msix_device());
 	unsigned ctl = pdev->pcie_cap + PCI_EXP_DEVCTL;
-	struct vfio_device_info info = { .argsz = sizeof(info) };
+	struct vfio_device_info info = {.argsz = sizeof(info)};
 	u32 cap = 0, epoch;
 
 	pcie_capability_read_dword(pdev, PCI_EXP_DEVCAP, &cap);
@@ -160,7 +168,8 @@ static void config_function_reset_bit_resets_and_reads_zero(void **state)
 	epoch = atomic_load(&dbl.m->hw.functions[pdev->dev.hw_function].epoch);
 	cfg_write(o.d, ctl, 2, cfg_read(o.d, ctl, 2) | PCI_EXP_DEVCTL_BCR_FLR);
 	assert_int_equal(cfg_read(o.d, ctl, 2) & PCI_EXP_DEVCTL_BCR_FLR, 0);
-	assert_true(atomic_load(&dbl.m->hw.functions[pdev->dev.hw_function].epoch) != epoch);
+	assert_true(atomic_load(&dbl.m->hw.functions[pdev->dev.hw_function].epoch) !=
+		    epoch);
 	assert_int_equal(double_ioctl(o.d, VFIO_DEVICE_RESET, 0), 0);
 	close_all(&o);
 }
@@ -194,16 +203,17 @@ static void low_power_wakes_with_next_request(void **state)
 {
 	struct opened o = open_device(msix_device(), VFIO_TYPE1v2_IOMMU);
 	struct {
-		struct vfio_device_feature head;
+		u32 argsz, flags;
 		struct vfio_device_low_power_entry_with_wakeup entry;
-	} req = { { sizeof(req), VFIO_DEVICE_FEATURE_SET |
-					 VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP } };
-	struct vfio_device_feature plain = {
-		sizeof(plain), VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY
-	};
-	int e = eventfd(0, 0);
+	} req = {sizeof(req),
+		 VFIO_DEVICE_FEATURE_SET |
+			 VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+		 {eventfd(0, 0), 0}};
+	struct vfio_device_feature plain = {sizeof(plain),
+					    VFIO_DEVICE_FEATURE_SET |
+						    VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY};
+	int e = req.entry.wakeup_eventfd;
 
-	req.entry.wakeup_eventfd = e;
 	assert_int_equal(double_ioctl(o.d, VFIO_DEVICE_FEATURE, (uintptr_t)&req), 0);
 	assert_int_equal(drain(e), 0);
 	cfg_read(o.d, 0, 4);
@@ -212,7 +222,8 @@ static void low_power_wakes_with_next_request(void **state)
 	assert_int_equal(drain(e), 0);
 	/* Without a wake-up it stays asked for until it is told otherwise. */
 	assert_int_equal(double_ioctl(o.d, VFIO_DEVICE_FEATURE, (uintptr_t)&plain), 0);
-	assert_int_equal(double_ioctl(o.d, VFIO_DEVICE_FEATURE, (uintptr_t)&plain), -EINVAL);
+	assert_int_equal(double_ioctl(o.d, VFIO_DEVICE_FEATURE, (uintptr_t)&plain),
+			 -EINVAL);
 	plain.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_EXIT;
 	assert_int_equal(double_ioctl(o.d, VFIO_DEVICE_FEATURE, (uintptr_t)&plain), 0);
 	close_all(&o);

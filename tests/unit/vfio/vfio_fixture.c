@@ -49,14 +49,15 @@ int group_open(const char *address)
 
 int map(int c, const void *p, u64 iova, u64 size, u32 flags)
 {
-	struct vfio_iommu_type1_dma_map req = { sizeof(req), flags, (uintptr_t)p, iova, size };
+	struct vfio_iommu_type1_dma_map req = {sizeof(req), flags, (uintptr_t)p, iova,
+					       size};
 
 	return (int)double_ioctl(c, VFIO_IOMMU_MAP_DMA, (uintptr_t)&req);
 }
 
 long unmap(int c, u64 iova, u64 size, u32 flags)
 {
-	struct vfio_iommu_type1_dma_unmap req = { sizeof(req), flags, iova, size };
+	struct vfio_iommu_type1_dma_unmap req = {sizeof(req), flags, iova, size};
 	long ret = double_ioctl(c, VFIO_IOMMU_UNMAP_DMA, (uintptr_t)&req);
 
 	return ret ? ret : (long)req.size;
@@ -66,10 +67,12 @@ int set_irqs(int d, u32 index, u32 flags, u32 start, u32 count, const void *data
 {
 	u8 buf[sizeof(struct vfio_irq_set) + 64];
 	struct vfio_irq_set *set = (void *)buf;
-	size_t size = flags & VFIO_IRQ_SET_DATA_EVENTFD ? 4 * count :
-		      flags & VFIO_IRQ_SET_DATA_BOOL	? count : 0;
+	size_t size = flags & VFIO_IRQ_SET_DATA_EVENTFD ? 4 * count
+		      : flags & VFIO_IRQ_SET_DATA_BOOL	? count
+							: 0;
 
-	*set = (struct vfio_irq_set){ (u32)(sizeof(*set) + size), flags, index, start, count };
+	*set = (struct vfio_irq_set){(u32)(sizeof(*set) + size), flags, index, start,
+				     count};
 	if (size)
 		memcpy(set->data, data, size);
 	return (int)double_ioctl(d, VFIO_DEVICE_SET_IRQS, (uintptr_t)buf);
@@ -99,7 +102,7 @@ void close_all(struct opened *o)
 
 u64 drain(int efd)
 {
-	struct pollfd p = { .fd = efd, .events = POLLIN };
+	struct pollfd p = {.fd = efd, .events = POLLIN};
 	u64 count = 0;
 
 	double_pump();
