@@ -30,19 +30,19 @@ static u64 now(void)
 }
 
 /* Best of several runs of @n operations, in ns an operation. */
-#define MEASURE(n, body)                                                                 \
-	({                                                                               \
-		double _best = 1e18;                                                     \
-		for (int _run = 0; _run < 7; _run++) {                                   \
-			u64 _t = now();                                                  \
-			for (u64 i = 0; i < (u64)(n); i++) {                             \
-				body;                                                    \
-			}                                                                \
-			_t = now() - _t;                                                 \
-			if ((double)_t / (n) < _best)                                    \
-				_best = (double)_t / (n);                                \
-		}                                                                        \
-		_best;                                                                   \
+#define MEASURE(n, body)                                     \
+	({                                                   \
+		double _best = 1e18;                         \
+		for (int _run = 0; _run < 7; _run++) {       \
+			u64 _t = now();                      \
+			for (u64 i = 0; i < (u64)(n); i++) { \
+				body;                        \
+			}                                    \
+			_t = now() - _t;                     \
+			if ((double)_t / (n) < _best)        \
+				_best = (double)_t / (n);    \
+		}                                            \
+		_best;                                       \
 	})
 
 static u64 *pte(struct machine *m, u64 root, u64 iova, unsigned level)
@@ -88,11 +88,11 @@ static int copy(void *to, const void *from, size_t len)
 
 int main(void)
 {
-	static const struct mm_ops mm_ops = { .accessible = accessible };
-	struct vtd_unit_config config = { .regs = 0xfed90000 };
-	struct mm mm = { .ops = &mm_ops };
+	static const struct mm_ops mm_ops = {.accessible = accessible};
+	struct vtd_unit_config config = {.regs = 0xfed90000};
+	struct mm mm = {.ops = &mm_ops};
 	size_t big = 8ULL << 30, size = 64 << 20, done;
-	struct dma_request req = { .sid = SID, .access = DMA_READ, .pasid = NO_PASID };
+	struct dma_request req = {.sid = SID, .access = DMA_READ, .pasid = NO_PASID};
 	struct dma_translation t;
 	struct dma_fault f;
 	struct translator *x;
@@ -103,7 +103,8 @@ int main(void)
 	bool dst;
 	u8 *mem, *other;
 
-	ns = MEASURE(20, if (machine_create(&m, 256 << 20, 64, "")) return 1; machine_destroy(m));
+	ns = MEASURE(20, if (machine_create(&m, 256 << 20, 64, "")) return 1;
+		     machine_destroy(m));
 	printf("machine create + destroy      %10.0f ns\n", ns);
 	if (machine_create(&m, 256 << 20, 64, ""))
 		return 1;
@@ -126,8 +127,10 @@ int main(void)
 	unit_mmio_write(&m->hw, 0, VTD_GCMD, VTD_GCMD_SRTP, 4);
 	unit_mmio_write(&m->hw, 0, VTD_GCMD, VTD_GCMD_TE, 4);
 
-	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	other = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		   0);
+	other = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0);
 	memset(mem, 1, size);
 	memset(other, 2, size);
 	INIT_LIST_HEAD(&mm.pins);
@@ -139,12 +142,12 @@ int main(void)
 	for (u64 at = 0; at < size; at += SZ_2M)
 		*pte(m, table, SZ_1G + at, 2) = (pin.phys + at) | RW | VTD_SS_PS;
 
-#define TRANSLATE(addr)                                                                  \
-	x = translator_enter(&m->hw);                                                    \
-	req.iova = (addr);                                                               \
-	if (vtd_unit_ops.translate(&m->hw, &m->hw.units[0], x, &req, &t, &f))            \
-		return 1;                                                                \
-	sum += t.phys;                                                                   \
+#define TRANSLATE(addr)                                                       \
+	x = translator_enter(&m->hw);                                         \
+	req.iova = (addr);                                                    \
+	if (vtd_unit_ops.translate(&m->hw, &m->hw.units[0], x, &req, &t, &f)) \
+		return 1;                                                     \
+	sum += t.phys;                                                        \
 	translator_leave(x)
 
 	ns = MEASURE(10000000, x = translator_enter(&m->hw); translator_leave(x));
@@ -160,31 +163,39 @@ int main(void)
 	ns = MEASURE(10000000, TRANSLATE((i * 0x9e3779b1 << 12) % size));
 	printf("translate, miss, scattered    %10.2f ns\n", ns);
 
-	ref = MEASURE(200000, memcpy(other + (i & 255) * 4096, mem + (i & 255) * 4096, 4096));
+	ref = MEASURE(200000,
+		      memcpy(other + (i & 255) * 4096, mem + (i & 255) * 4096, 4096));
 	printf("memcpy 4 KiB                  %10.2f ns\n", ref);
-	ns = MEASURE(200000, dma_read(&m->hw, 0, (i & 255) * 4096, other + (i & 255) * 4096, 4096));
-	printf("dma_read 4 KiB                %10.2f ns  %5.2f of memcpy\n", ns, ref / ns);
-	ns = MEASURE(200000, dma_copy(&m->hw, 0, SZ_1M * 4 + (i & 255) * 4096, (i & 255) * 4096,
-				      4096, &dst, &done));
-	printf("dma_copy 4 KiB                %10.2f ns  %5.2f of memcpy\n", ns, ref / ns);
-	ref = MEASURE(300, memcpy(mem + (i & 7) * SZ_1M * 2, mem + ((i & 7) * 2 + 1) * SZ_1M, SZ_1M));
+	ns = MEASURE(200000, dma_read(&m->hw, 0, (i & 255) * 4096,
+				      other + (i & 255) * 4096, 4096));
+	printf("dma_read 4 KiB                %10.2f ns  %5.2f of memcpy\n", ns,
+	       ref / ns);
+	ns = MEASURE(200000, dma_copy(&m->hw, 0, SZ_1M * 4 + (i & 255) * 4096,
+				      (i & 255) * 4096, 4096, &dst, &done));
+	printf("dma_copy 4 KiB                %10.2f ns  %5.2f of memcpy\n", ns,
+	       ref / ns);
+	ref = MEASURE(300, memcpy(mem + (i & 7) * SZ_1M * 2,
+				  mem + ((i & 7) * 2 + 1) * SZ_1M, SZ_1M));
 	printf("memcpy 1 MiB                  %10.0f ns\n", ref);
-	ns = MEASURE(300, dma_copy(&m->hw, 0, (i & 7) * SZ_1M * 2, ((i & 7) * 2 + 1) * SZ_1M,
-				   SZ_1M, &dst, &done));
-	printf("dma_copy 1 MiB, 4K pages      %10.0f ns  %5.2f of memcpy\n", ns, ref / ns);
-	ns = MEASURE(300, dma_copy(&m->hw, 0, SZ_1G + (i & 7) * SZ_1M * 2,
-				   SZ_1G + ((i & 7) * 2 + 1) * SZ_1M, SZ_1M, &dst, &done));
-	printf("dma_copy 1 MiB, 2M pages      %10.0f ns  %5.2f of memcpy\n", ns, ref / ns);
+	ns = MEASURE(300, dma_copy(&m->hw, 0, (i & 7) * SZ_1M * 2,
+				   ((i & 7) * 2 + 1) * SZ_1M, SZ_1M, &dst, &done));
+	printf("dma_copy 1 MiB, 4K pages      %10.0f ns  %5.2f of memcpy\n", ns,
+	       ref / ns);
+	ns = MEASURE(300,
+		     dma_copy(&m->hw, 0, SZ_1G + (i & 7) * SZ_1M * 2,
+			      SZ_1G + ((i & 7) * 2 + 1) * SZ_1M, SZ_1M, &dst, &done));
+	printf("dma_copy 1 MiB, 2M pages      %10.0f ns  %5.2f of memcpy\n", ns,
+	       ref / ns);
 	ref = MEASURE(200000, memcpy(other, mem + (i & 255) * 4096, 64));
 	ns = MEASURE(1000000, dma_read(&m->hw, 0, (i & 255) * 4096, other, 64));
 	printf("dma_read 64 bytes             %10.2f ns\n", ns);
 
-	ns = MEASURE(1000000, struct pin p;
-		     if (pin_user(m, &mm, 0x100000000ULL, 4096, i << 12, true, &p)) return 1;
+	ns = MEASURE(1000000, struct pin p; if (pin_user(m, &mm, 0x100000000ULL, 4096,
+							 i << 12, true, &p)) return 1;
 		     unpin_user(m, &p));
 	printf("pin + unpin 4 KiB             %10.2f ns\n", ns);
-	ns = MEASURE(100000, struct pin p;
-		     if (pin_user(m, &mm, 0x100000000ULL, big, i << 12, true, &p)) return 1;
+	ns = MEASURE(100000, struct pin p; if (pin_user(m, &mm, 0x100000000ULL, big,
+							i << 12, true, &p)) return 1;
 		     unpin_user(m, &p));
 	printf("pin + unpin 8 GiB             %10.2f ns\n", ns);
 	ns = MEASURE(10000000, phys_addr_t p; if (ram_alloc_pages(m, 0, &p)) return 1;
@@ -192,8 +203,9 @@ int main(void)
 	printf("RAM page alloc + free         %10.2f ns\n", ns);
 	ns = MEASURE(1000000, translators_synchronize(&m->hw));
 	printf("synchronize, nobody else      %10.2f ns\n", ns);
-	ns = MEASURE(1000000, unit_mmio_write(&m->hw, 0, VTD_IOTLB_BASE + VTD_IOTLB_OFF,
-					      VTD_IOTLB_IVT | 2ULL << VTD_IOTLB_IIRG_SHIFT, 8));
+	ns = MEASURE(1000000,
+		     unit_mmio_write(&m->hw, 0, VTD_IOTLB_BASE + VTD_IOTLB_OFF,
+				     VTD_IOTLB_IVT | 2ULL << VTD_IOTLB_IIRG_SHIFT, 8));
 	printf("IOTLB invalidation            %10.2f ns\n", ns);
 	unpin_user(m, &pin);
 	machine_destroy(m);

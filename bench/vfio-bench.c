@@ -28,7 +28,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define ROUNDS 9
+#define ROUNDS 25
 
 static int container, device;
 static volatile uint8_t *bar;
@@ -186,10 +186,10 @@ static void bare_stores(unsigned n, void *arg)
 
 static void bench_trap(void)
 {
-	struct job load = {load_at, (void *)(bar + 0x10), 10000};
-	struct job store = {store_at, (void *)(bar + 0xac), 10000};
-	struct job bare_load = {bare_loads, NULL, 10000},
-		   bare_store = {bare_stores, NULL, 10000};
+	struct job load = {load_at, (void *)(bar + 0x10), 1000};
+	struct job store = {store_at, (void *)(bar + 0xac), 1000};
+	struct job bare_load = {bare_loads, NULL, 1000},
+		   bare_store = {bare_stores, NULL, 1000};
 	double ns, ref;
 
 	forbidden = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -294,10 +294,10 @@ static void bench_ioctl(void)
 {
 	struct mapping small = {.iova = 1ULL << 32, .size = 4096};
 	struct mapping large = {.iova = 1ULL << 33, .size = 8ULL << 30};
-	struct job echo = {round_trips, NULL, 2000},
-		   extension = {check_extension, NULL, 2000};
-	struct job map_small = {map_unmap, &small, 1000},
-		   map_large = {map_unmap, &large, 300};
+	struct job echo = {round_trips, NULL, 300},
+		   extension = {check_extension, NULL, 300};
+	struct job map_small = {map_unmap, &small, 200},
+		   map_large = {map_unmap, &large, 200};
 	pid_t pid = start_echo();
 	double ns, ref;
 
@@ -438,10 +438,10 @@ static void bench_copy(void)
 		unsigned n, reference_n;
 		double aim;
 	} kinds[] = {
-		{"I/OAT copy, 4 KiB a doorbell", {4096, 1}, 5000, 50000, 0},
-		{"I/OAT copy, 32 x 4 KiB a doorbell", {4096, 32}, 500, 2000, 0},
-		{"I/OAT copy, 1 MiB a doorbell", {COPY_MAX, 1}, 100, 100, 0.9},
-		{"I/OAT copy, 8 x 1 MiB a doorbell", {COPY_MAX, 8}, 15, 15, 0.9},
+		{"I/OAT copy, 4 KiB a doorbell", {4096, 1}, 500, 20000, 0},
+		{"I/OAT copy, 32 x 4 KiB a doorbell", {4096, 32}, 100, 500, 0},
+		{"I/OAT copy, 1 MiB a doorbell", {COPY_MAX, 1}, 30, 30, 0.9},
+		{"I/OAT copy, 8 x 1 MiB a doorbell", {COPY_MAX, 8}, 5, 5, 0.9},
 	};
 	double ns, ref;
 	unsigned i;
