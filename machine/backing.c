@@ -22,7 +22,8 @@
 #define PCI_COMMAND_MEMORY_BIT 2
 
 /* The piece of a split slot that holds offset @off; false: it lies in a hole. */
-static bool piece_find(const struct hw *hw, u64 first, u64 n, u32 off, struct hw_piece *out)
+static bool piece_find(const struct hw *hw, u64 first, u64 n, u32 off,
+		       struct hw_piece *out)
 {
 	u64 low = 0, high = n;
 
@@ -73,8 +74,9 @@ static void window_find(struct hw *hw, u64 slot, u32 off, struct backing *out)
 		there = off >= piece.first && off <= piece.last;
 		if (there && piece.backing == HW_BACKING_SPLIT)
 			there = piece_find(hw, piece.vaddr,
-					   __atomic_load_n(&e->nr_pieces, __ATOMIC_RELAXED), off,
-					   &piece);
+					   __atomic_load_n(&e->nr_pieces,
+							   __ATOMIC_RELAXED),
+					   off, &piece);
 		atomic_thread_fence(memory_order_acquire);
 		if (likely(atomic_load_explicit(&e->seq, memory_order_relaxed) == seq))
 			goto stable;
@@ -126,7 +128,8 @@ static void mmio_find(struct hw *hw, phys_addr_t phys, struct backing *out)
 
 		if (!f->present)
 			continue;
-		if (!(f->flags & HW_FN_PLATFORM) && !(f->config[4] & PCI_COMMAND_MEMORY_BIT))
+		if (!(f->flags & HW_FN_PLATFORM) &&
+		    !(f->config[4] & PCI_COMMAND_MEMORY_BIT))
 			continue;
 		for (i = 0; i < HW_NR_BARS; i++) {
 			const struct hw_bar *bar = &f->bar[i];
@@ -156,8 +159,8 @@ void backing_find(struct hw *hw, phys_addr_t phys, u64 len, struct backing *out)
 		window_find(hw, hdr->nr_extents + (off >> hdr->small_shift),
 			    off & ((1ULL << hdr->small_shift) - 1), out);
 	} else if ((off = phys - hdr->prog_base) >> hdr->prog_shift < hdr->nr_extents) {
-		window_find(hw, off >> hdr->prog_shift, off & ((1ULL << hdr->prog_shift) - 1),
-			    out);
+		window_find(hw, off >> hdr->prog_shift,
+			    off & ((1ULL << hdr->prog_shift) - 1), out);
 	} else if (phys < hdr->ram_size) {
 		out->kind = BACKED_RAM;
 		out->host = hw->ram + phys;
@@ -177,7 +180,7 @@ void backing_find(struct hw *hw, phys_addr_t phys, u64 len, struct backing *out)
  */
 static bool backing_moved(const struct backing *b)
 {
-	struct timespec nap = { .tv_nsec = MOVE_NAP_NS };
+	struct timespec nap = {.tv_nsec = MOVE_NAP_NS};
 
 	for (unsigned i = 0; i < MOVE_NAPS; i++) {
 		if (atomic_load(&b->extent->seq) != b->seq)

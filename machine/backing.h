@@ -17,7 +17,7 @@ enum backing_kind {
 	BACKED_PROGRAM, /* vaddr of mm */
 	BACKED_BAR,	/* offset in a BAR of function */
 	BACKED_MSI,
-	BACKED_UNIT,	/* offset in the registers of unit (function) */
+	BACKED_UNIT, /* offset in the registers of unit (function) */
 };
 
 struct backing {
@@ -50,8 +50,8 @@ int backing_copy(struct hw *hw, const struct backing *b, void *buf, u64 len, boo
  * up after a while if that cannot be had, since two devices may do it to each other.
  * Return: 0, -EFAULT.
  */
-int endpoint_peer_access(struct hw *hw, u32 from, const struct backing *b, void *buf, u64 len,
-			 bool write);
+int endpoint_peer_access(struct hw *hw, u32 from, const struct backing *b, void *buf,
+			 u64 len, bool write);
 
 /*
  * A device's access to RAM. Several may touch the same bytes, and software too; that is

@@ -32,7 +32,8 @@ bool may_master(const struct hw *hw, u32 fn)
 {
 	const struct hw_function *f = &hw->functions[fn];
 
-	return (f->flags & HW_FN_PLATFORM) || (f->config[PCI_COMMAND] & PCI_COMMAND_MASTER);
+	return (f->flags & HW_FN_PLATFORM) ||
+	       (f->config[PCI_COMMAND] & PCI_COMMAND_MASTER);
 }
 
 static bool function_valid(const struct hw *hw, u32 fn)
@@ -56,7 +57,7 @@ struct access {
 	struct dma_request req;
 	u64 len;
 	bool refused;
-	bool irq_lost; /* an interrupt was refused, and reported already */
+	bool irq_lost;		/* an interrupt was refused, and reported already */
 	struct dma_fault fault; /* the first */
 };
 
@@ -278,8 +279,8 @@ static void *plain_pointer(const struct hw *hw, const struct backing *b)
  * Both ends of a chunk at once, where both are plain memory of this process. Return:
  * bytes copied; 0: one end is refused (*@end says which) or takes the slow way.
  */
-static u64 copy_chunk(struct access *dst, struct access *src, iova_t to, iova_t from, u64 len,
-		      struct access **end)
+static u64 copy_chunk(struct access *dst, struct access *src, iova_t to, iova_t from,
+		      u64 len, struct access **end)
 {
 	struct hw *hw = dst->hw;
 	struct translator *x = translator_enter(hw);
@@ -343,9 +344,11 @@ int dma_copy(struct hw *hw, u32 fn, iova_t dst, iova_t src, size_t len, bool *fa
 			n = min(n, PAGE_SIZE - ((src + *done) & (PAGE_SIZE - 1)));
 			n = min(n, PAGE_SIZE - ((dst + *done) & (PAGE_SIZE - 1)));
 			for (u64 got = 0; got < n && !from.refused;)
-				got += move_chunk(&from, src + *done + got, bounce + got, n - got);
+				got += move_chunk(&from, src + *done + got, bounce + got,
+						  n - got);
 			for (u64 put = 0; put < n && !from.refused && !to.refused;)
-				put += move_chunk(&to, dst + *done + put, bounce + put, n - put);
+				put += move_chunk(&to, dst + *done + put, bounce + put,
+						  n - put);
 			if (from.refused || to.refused)
 				end = from.refused ? &from : &to;
 		}

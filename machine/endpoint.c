@@ -76,8 +76,8 @@ static unsigned next_width(u64 off, unsigned len, bool whole)
 }
 
 /* Registers of the function, with its lock held. */
-static void mmio_locked(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf, unsigned len,
-			bool write)
+static void mmio_locked(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf,
+			unsigned len, bool write)
 {
 	const struct endpoint_model *model = model_of(hw, fn);
 	bool whole = true;
@@ -93,7 +93,8 @@ static void mmio_locked(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf,
 				model->mmio_write(hw, fn, bar, off, val, n);
 		} else {
 			if (!msix_mmio(hw, fn, bar, off, &val, n, false))
-				val = model ? model->mmio_read(hw, fn, bar, off, n) : ~0ULL;
+				val = model ? model->mmio_read(hw, fn, bar, off, n)
+					    : ~0ULL;
 			memcpy(p, &val, n);
 		}
 		whole = false;
@@ -121,8 +122,8 @@ static bool inside_bar(const struct hw *hw, u32 fn, unsigned bar, u64 off, u64 l
 	return len && off < size && len <= size - off;
 }
 
-static void access_bar(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf, unsigned len,
-		       bool write, bool locked)
+static void access_bar(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf,
+		       unsigned len, bool write, bool locked)
 {
 	bool more = false;
 
@@ -138,7 +139,8 @@ static void access_bar(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf, 
 		hw->ops->kick(hw, fn);
 }
 
-int endpoint_mmio_read(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf, unsigned len)
+int endpoint_mmio_read(struct hw *hw, u32 fn, unsigned bar, u64 off, void *buf,
+		       unsigned len)
 {
 	if (!inside_bar(hw, fn, bar, off, len))
 		return -EINVAL;
@@ -155,8 +157,8 @@ int endpoint_mmio_write(struct hw *hw, u32 fn, unsigned bar, u64 off, const void
 	return 0;
 }
 
-int endpoint_peer_access(struct hw *hw, u32 from, const struct backing *b, void *buf, u64 len,
-			 bool write)
+int endpoint_peer_access(struct hw *hw, u32 from, const struct backing *b, void *buf,
+			 u64 len, bool write)
 {
 	u32 fn = b->function;
 	int ret;
@@ -218,7 +220,7 @@ int endpoint_msix_alloc(struct hw *hw, u32 fn, u32 vectors)
 int endpoint_create(struct hw *hw, u32 fn, u16 model, const u64 *props)
 {
 	struct hw_function *f = &hw->functions[fn];
-	struct endpoint_pci_info info = { 0 };
+	struct endpoint_pci_info info = {0};
 	const struct endpoint_model *ops;
 	int ret;
 

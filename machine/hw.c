@@ -62,7 +62,8 @@ static void lay_out(struct hw_header *hdr, u64 ram_size, u32 nr_functions)
 	hdr->irqs = place(&end, HW_MAX_IRQS, sizeof(struct hw_irq));
 	hdr->conn_locks = place(&end, HW_MAX_CONN_LOCKS, sizeof(struct hw_lock));
 	hdr->functions = place(&end, nr_functions, sizeof(struct hw_function));
-	hdr->extents = place(&end, (u64)PROG_SLOTS + SMALL_SLOTS, sizeof(struct hw_extent));
+	hdr->extents =
+		place(&end, (u64)PROG_SLOTS + SMALL_SLOTS, sizeof(struct hw_extent));
 	hdr->pieces = place(&end, NR_PIECES, sizeof(struct hw_piece));
 	hdr->states = place(&end, 1, STATES_SIZE);
 	/* Huge pages need RAM to be aligned as its physical addresses are. */
@@ -91,9 +92,9 @@ static void hw_set_pointers(struct hw *hw)
 
 static void *map(int fd, size_t size, int prot)
 {
-	long ret = sys_call(SYS_mmap, 0, size, prot,
-			    fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED | MAP_NORESERVE, fd,
-			    0);
+	long ret = sys_call(
+		SYS_mmap, 0, size, prot,
+		fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED | MAP_NORESERVE, fd, 0);
 
 	return ret < 0 ? ERR_PTR(ret) : (void *)ret;
 }
@@ -143,15 +144,15 @@ int hw_create(struct hw *hw, u64 ram_size, u32 nr_functions)
 		return -EINVAL;
 	lay_out(&hdr, ram_size, nr_functions);
 
-	fd = sys_call(SYS_memfd_create, (long)"moat", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0,
-		      0);
+	fd = sys_call(SYS_memfd_create, (long)"moat", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0,
+		      0, 0, 0);
 	if (fd < 0)
 		return fd;
 	ret = sys_call(SYS_ftruncate, fd, hdr.size, 0, 0, 0, 0);
 	if (ret < 0)
 		goto err_close;
-	ret = sys_call(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, 0,
-		       0, 0);
+	ret = sys_call(SYS_fcntl, fd, F_ADD_SEALS,
+		       F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, 0, 0, 0);
 	if (ret < 0)
 		goto err_close;
 	ret = hw_map(hw, fd, &hdr);
@@ -181,7 +182,8 @@ static bool header_valid(const struct hw_header *hdr, u64 file_size)
 {
 	u64 prog_size, small_size;
 
-	if (hdr->magic != HW_MAGIC || hdr->version != HW_VERSION || hdr->size != file_size)
+	if (hdr->magic != HW_MAGIC || hdr->version != HW_VERSION ||
+	    hdr->size != file_size)
 		return false;
 	if (hdr->nr_functions > HW_MAX_FUNCTIONS || hdr->ram_size > HW_MAX_RAM ||
 	    !IS_ALIGNED(hdr->ram_size, PAGE_SIZE) || hdr->states_size < 2 * HW_STATE_MAX)
@@ -201,9 +203,10 @@ static bool header_valid(const struct hw_header *hdr, u64 file_size)
 	       array_fits(hdr, hdr->mms, HW_MAX_MMS, sizeof(struct hw_mm), 8) &&
 	       array_fits(hdr, hdr->units, HW_MAX_UNITS, sizeof(struct hw_unit), 8) &&
 	       array_fits(hdr, hdr->irqs, HW_MAX_IRQS, sizeof(struct hw_irq), 8) &&
-	       array_fits(hdr, hdr->conn_locks, HW_MAX_CONN_LOCKS, sizeof(struct hw_lock), 8) &&
-	       array_fits(hdr, hdr->functions, hdr->nr_functions, sizeof(struct hw_function),
+	       array_fits(hdr, hdr->conn_locks, HW_MAX_CONN_LOCKS, sizeof(struct hw_lock),
 			  8) &&
+	       array_fits(hdr, hdr->functions, hdr->nr_functions,
+			  sizeof(struct hw_function), 8) &&
 	       array_fits(hdr, hdr->extents, (u64)hdr->nr_extents + hdr->nr_small,
 			  sizeof(struct hw_extent), 8) &&
 	       array_fits(hdr, hdr->pieces, hdr->nr_pieces, sizeof(struct hw_piece), 8);
@@ -246,7 +249,8 @@ void hw_detach(struct hw *hw)
 
 u64 hw_alloc_state(struct hw *hw, u64 size)
 {
-	u64 end = hw->hdr->states + hw->hdr->states_size - HW_STATE_MAX, at = hw->states_next;
+	u64 end = hw->hdr->states + hw->hdr->states_size - HW_STATE_MAX,
+	    at = hw->states_next;
 
 	if (size > HW_STATE_MAX || at > end)
 		return 0;

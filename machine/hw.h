@@ -26,17 +26,17 @@
 #include "base/types.h"
 #include "machine/lock.h"
 
-#define HW_MAGIC	 0x3174616f4dULL /* "Moat1" */
-#define HW_VERSION	 1
-#define HW_MAX_FUNCTIONS 4096
-#define HW_MAX_UNITS	 64
-#define HW_MAX_SLOTS	 1024
-#define HW_MAX_MMS	 1024
-#define HW_MAX_IRQS	 65536
-#define HW_MAX_RAM	 0xc0000000ULL /* the rest below 4 GiB is for registers and BARs */
+#define HW_MAGIC	  0x3174616f4dULL /* "Moat1" */
+#define HW_VERSION	  1
+#define HW_MAX_FUNCTIONS  4096
+#define HW_MAX_UNITS	  64
+#define HW_MAX_SLOTS	  1024
+#define HW_MAX_MMS	  1024
+#define HW_MAX_IRQS	  65536
+#define HW_MAX_RAM	  0xc0000000ULL /* the rest below 4 GiB is for registers and BARs */
 #define HW_MAX_CONN_LOCKS 1024
-#define HW_NR_BARS	 6
-#define HW_CONFIG_SIZE	 4096
+#define HW_NR_BARS	  6
+#define HW_CONFIG_SIZE	  4096
 
 #define MSI_WINDOW_BASE 0xfee00000ULL
 #define MSI_WINDOW_LAST 0xfeefffffULL
@@ -113,16 +113,17 @@ struct hw_irq {
 };
 
 struct hw_bar {
-	phys_addr_t phys; /* 0: not assigned (copied from config space when decoding is on) */
-	u64 size;	  /* bytes, a power of two; 0: no such BAR */
-	u32 flags;	  /* HW_BAR_* */
+	phys_addr_t
+		phys; /* 0: not assigned (copied from config space when decoding is on) */
+	u64 size;     /* bytes, a power of two; 0: no such BAR */
+	u32 flags;    /* HW_BAR_* */
 	u32 reserved;
 };
-#define HW_BAR_IO	 1
-#define HW_BAR_64	 2
-#define HW_BAR_PREFETCH	 4
-#define HW_BAR_MMAP	 8 /* a program may mmap it */
-#define HW_BAR_ROM	 16
+#define HW_BAR_IO	1
+#define HW_BAR_64	2
+#define HW_BAR_PREFETCH 4
+#define HW_BAR_MMAP	8 /* a program may mmap it */
+#define HW_BAR_ROM	16
 
 /*
  * A PCI function's (or platform device's) hardware state. lock is held while a
@@ -139,19 +140,19 @@ struct hw_function {
 	u32 flags;	  /* HW_FN_* */
 	u32 max_payload;
 	struct hw_bar bar[HW_NR_BARS + 1]; /* [6] is the expansion ROM */
-	u64 state;	  /* offset in machine memory of the model's state */
+	u64 state; /* offset in machine memory of the model's state */
 	u64 state_size;
 	_Atomic u32 intx_level; /* the level the endpoint drives */
 	_Atomic u32 epoch;	/* bumped at each reset */
 	struct hw_lock lock;	/* survives the death of its owner */
-	u64 msix;		/* offset of the MSI-X table and PBA, 0: none (endpoint_msix_alloc()) */
+	u64 msix; /* offset of the MSI-X table and PBA, 0: none (endpoint_msix_alloc()) */
 	u32 msix_vectors;
 	u32 reserved;
 	u8 config[HW_CONFIG_SIZE] __aligned(8);
 };
-#define HW_FN_ASYNC	BIT(0) /* work always runs on an engine thread */
-#define HW_FN_NO_MMAP	BIT(1)
-#define HW_FN_PLATFORM	BIT(2)
+#define HW_FN_ASYNC    BIT(0) /* work always runs on an engine thread */
+#define HW_FN_NO_MMAP  BIT(1)
+#define HW_FN_PLATFORM BIT(2)
 
 struct hw_unit {
 	u32 kind; /* enum unit_kind, 0: none */
@@ -185,7 +186,8 @@ struct hw_header {
 	u64 pieces; /* struct hw_piece[nr_pieces] */
 	u32 nr_pieces;
 	u32 reserved;
-	u64 conn_locks; /* struct hw_lock[HW_MAX_CONN_LOCKS], by hash of a file's cookie */
+	u64 conn_locks; /* struct hw_lock[HW_MAX_CONN_LOCKS], by hash of a file's cookie
+			 */
 	u64 shared;	/* struct hw_shared */
 };
 
@@ -207,7 +209,8 @@ struct hw_host_ops {
 	void (*irq)(struct hw *hw, u32 irq);
 	/* The level of a function's INTx changed. */
 	void (*intx)(struct hw *hw, u32 function, bool level);
-	/* A DMA or an interrupt was refused: tell the report and raise the fault event. */
+	/* A DMA or an interrupt was refused: tell the report and raise the fault event.
+	 */
 	void (*fault)(struct hw *hw, const struct dma_fault *fault);
 	/* A unit wants its driver to look at its registers (fault or queue event). */
 	void (*unit_event)(struct hw *hw, u32 unit);
@@ -244,7 +247,7 @@ struct hw {
 	struct hw_irq *irqs;
 	struct hw_lock *conn_locks;
 	struct hw_shared *shared;
-	u64 states_next;		      /* hw_alloc_state(): first free byte */
+	u64 states_next; /* hw_alloc_state(): first free byte */
 	/*
 	 * The program memory that this process can touch with plain loads and
 	 * stores (through copy, which survives a fault); ~0 in the server.
@@ -253,7 +256,7 @@ struct hw {
 	/* memcpy that returns -EFAULT instead of a signal; NULL: use ops->mm_*. */
 	int (*copy)(void *to, const void *from, size_t len);
 	const struct hw_host_ops *ops;
-	void *host; /* for ops */
+	void *host;					     /* for ops */
 	const struct unit_ops *const *unit_ops;		     /* by enum unit_kind */
 	const struct endpoint_model *const *endpoint_models; /* by hw_function.model */
 };

@@ -30,7 +30,7 @@ struct irq_desc {
 };
 
 struct irq_core {
-	struct mutex lock; /* all below, and descs' fields */
+	struct mutex lock;   /* all below, and descs' fields */
 	struct xarray descs; /* by running number, see number_to_irq() */
 	struct irq_remap *remaps[HW_MAX_UNITS];
 };
@@ -45,7 +45,8 @@ static bool irq_to_number(u32 irq, u32 *n)
 {
 	u32 vector = irq & 0xff;
 
-	if (irq >= HW_MAX_IRQS || vector < FIRST_VECTOR || vector >= FIRST_VECTOR + NR_VECTORS)
+	if (irq >= HW_MAX_IRQS || vector < FIRST_VECTOR ||
+	    vector >= FIRST_VECTOR + NR_VECTORS)
 		return false;
 	*n = (irq >> 8) * NR_VECTORS + (vector - FIRST_VECTOR);
 	return true;

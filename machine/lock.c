@@ -21,8 +21,7 @@ struct self_ids {
 	u32 epoch, pid, tid;
 };
 
-static __thread struct self_ids self_ids
-	__attribute__((tls_model("initial-exec")));
+static __thread struct self_ids self_ids __attribute__((tls_model("initial-exec")));
 
 /* The page that a fork wipes; its word is this process's epoch, never 0. */
 static _Atomic(_Atomic u32 *) self_page;
@@ -131,7 +130,8 @@ bool thread_is_dead(u32 tid)
 
 bool hw_lock_mine(const struct hw_lock *lock)
 {
-	u32 word = atomic_load_explicit(&((struct hw_lock *)lock)->word, memory_order_relaxed);
+	u32 word = atomic_load_explicit(&((struct hw_lock *)lock)->word,
+					memory_order_relaxed);
 
 	return (word & HW_LOCK_TID) == self_tid();
 }
@@ -148,7 +148,7 @@ static u64 now_ns(void)
 static __attribute__((noinline)) int lock_slow(struct hw_lock *lock, u32 self,
 					       unsigned limit_ms, bool steal)
 {
-	struct timespec wait = { .tv_nsec = 1000000 };
+	struct timespec wait = {.tv_nsec = 1000000};
 	u64 start = 0;
 	u32 mark = 0; /* once we slept, others may sleep too: keep them on the word */
 	unsigned spins;
@@ -159,7 +159,8 @@ static __attribute__((noinline)) int lock_slow(struct hw_lock *lock, u32 self,
 
 		if (!(word & HW_LOCK_TID)) {
 			if (atomic_compare_exchange_weak_explicit(
-				    &lock->word, &word, self | mark | (word & HW_LOCK_WAITERS),
+				    &lock->word, &word,
+				    self | mark | (word & HW_LOCK_WAITERS),
 				    memory_order_acquire, memory_order_relaxed))
 				return 0;
 			continue;
@@ -185,7 +186,8 @@ static __attribute__((noinline)) int lock_slow(struct hw_lock *lock, u32 self,
 			return -EBUSY;
 		mark = HW_LOCK_WAITERS;
 		if (!(word & HW_LOCK_WAITERS) &&
-		    !atomic_compare_exchange_strong(&lock->word, &word, word | HW_LOCK_WAITERS))
+		    !atomic_compare_exchange_strong(&lock->word, &word,
+						    word | HW_LOCK_WAITERS))
 			continue;
 		sys_call(SYS_futex, (long)&lock->word, FUTEX_WAIT, word | HW_LOCK_WAITERS,
 			 (long)&wait, 0, 0);
@@ -198,8 +200,9 @@ int hw_lock_acquire(struct hw_lock *lock)
 {
 	u32 self = self_tid(), free = 0;
 
-	if (likely(atomic_compare_exchange_strong_explicit(
-		    &lock->word, &free, self, memory_order_acquire, memory_order_relaxed)))
+	if (likely(atomic_compare_exchange_strong_explicit(&lock->word, &free, self,
+							   memory_order_acquire,
+							   memory_order_relaxed)))
 		return 0;
 	return lock_slow(lock, self, HW_LOCK_STUCK_MS, true);
 }
@@ -208,8 +211,9 @@ int hw_lock_acquire_timeout(struct hw_lock *lock, unsigned ms)
 {
 	u32 self = self_tid(), free = 0;
 
-	if (likely(atomic_compare_exchange_strong_explicit(
-		    &lock->word, &free, self, memory_order_acquire, memory_order_relaxed)))
+	if (likely(atomic_compare_exchange_strong_explicit(&lock->word, &free, self,
+							   memory_order_acquire,
+							   memory_order_relaxed)))
 		return 0;
 	return lock_slow(lock, self, ms, false);
 }

@@ -17,21 +17,21 @@
 #include "machine/dma.h"
 #include "machine/endpoint.h"
 
-#define PCI_COMMAND_REG	      0x04
-#define PCI_COMMAND_INTX_OFF  BIT(10)
-#define PCI_STATUS_REG	      0x06
-#define PCI_STATUS_CAPS	      BIT(4)
-#define PCI_STATUS_INTX	      BIT(3)
-#define PCI_CAP_PTR	      0x34
-#define CAP_MSI		      0x05
-#define CAP_MSIX	      0x11
-#define MSI_CTRL_ENABLE	      BIT(0)
-#define MSI_CTRL_MME(c)	      (((c) >> 4) & 7)
-#define MSI_CTRL_64	      BIT(7)
-#define MSI_CTRL_MASKABLE     BIT(8)
-#define MSIX_CTRL_ENABLE      BIT(15)
-#define MSIX_CTRL_MASKALL     BIT(14)
-#define MSIX_ENTRY_MASKED     1
+#define PCI_COMMAND_REG	     0x04
+#define PCI_COMMAND_INTX_OFF BIT(10)
+#define PCI_STATUS_REG	     0x06
+#define PCI_STATUS_CAPS	     BIT(4)
+#define PCI_STATUS_INTX	     BIT(3)
+#define PCI_CAP_PTR	     0x34
+#define CAP_MSI		     0x05
+#define CAP_MSIX	     0x11
+#define MSI_CTRL_ENABLE	     BIT(0)
+#define MSI_CTRL_MME(c)	     (((c) >> 4) & 7)
+#define MSI_CTRL_64	     BIT(7)
+#define MSI_CTRL_MASKABLE    BIT(8)
+#define MSIX_CTRL_ENABLE     BIT(15)
+#define MSIX_CTRL_MASKALL    BIT(14)
+#define MSIX_ENTRY_MASKED    1
 
 struct msix_entry_regs {
 	u32 addr_lo, addr_hi, data, control;
@@ -64,7 +64,8 @@ static unsigned find_cap(const struct hw_function *f, u8 id, unsigned size)
 {
 	unsigned pos, steps;
 
-	if ((f->flags & HW_FN_PLATFORM) || !(config16(f, PCI_STATUS_REG) & PCI_STATUS_CAPS))
+	if ((f->flags & HW_FN_PLATFORM) ||
+	    !(config16(f, PCI_STATUS_REG) & PCI_STATUS_CAPS))
 		return 0;
 	pos = f->config[PCI_CAP_PTR] & ~3U;
 	for (steps = 0; pos >= 0x40 && steps < 48; steps++) {
@@ -125,8 +126,8 @@ static void msi_fire(struct hw *hw, u32 fn, const struct msi_cap *cap, unsigned 
 
 	vec &= count - 1;
 	if (cap->pending_off && (cap->mask >> vec & 1)) {
-		__atomic_fetch_or(config_word(&hw->functions[fn], cap->pending_off), 1U << vec,
-				  __ATOMIC_RELAXED);
+		__atomic_fetch_or(config_word(&hw->functions[fn], cap->pending_off),
+				  1U << vec, __ATOMIC_RELAXED);
 		return;
 	}
 	message(hw, fn, cap->addr, (cap->data & ~(count - 1)) | vec);
@@ -168,7 +169,8 @@ static bool msix_read(const struct hw *hw, u32 fn, struct msix *m)
 
 static bool msix_masked(const struct msix *m, unsigned vec)
 {
-	return (m->control & MSIX_CTRL_MASKALL) || (m->table[vec].control & MSIX_ENTRY_MASKED);
+	return (m->control & MSIX_CTRL_MASKALL) ||
+	       (m->table[vec].control & MSIX_ENTRY_MASKED);
 }
 
 static void msix_fire(struct hw *hw, u32 fn, const struct msix *m, unsigned vec)
@@ -183,7 +185,8 @@ static void msix_fire(struct hw *hw, u32 fn, const struct msix *m, unsigned vec)
 }
 
 /* Send what is pending among vectors [@first, @last] and not masked any more. */
-static void msix_flush(struct hw *hw, u32 fn, const struct msix *m, unsigned first, unsigned last)
+static void msix_flush(struct hw *hw, u32 fn, const struct msix *m, unsigned first,
+		       unsigned last)
 {
 	if (!(m->control & MSIX_CTRL_ENABLE) || (m->control & MSIX_CTRL_MASKALL))
 		return;
@@ -280,7 +283,8 @@ void hw_intx_set(struct hw *hw, u32 fn, bool level)
 		if (level)
 			__atomic_fetch_or(status, PCI_STATUS_INTX, __ATOMIC_RELAXED);
 		else
-			__atomic_fetch_and(status, (u8)~PCI_STATUS_INTX, __ATOMIC_RELAXED);
+			__atomic_fetch_and(status, (u8)~PCI_STATUS_INTX,
+					   __ATOMIC_RELAXED);
 		if (config16(f, PCI_COMMAND_REG) & PCI_COMMAND_INTX_OFF)
 			return;
 	}
@@ -317,7 +321,8 @@ static bool inside(u64 off, unsigned size, u64 start, u64 len)
 	return off >= start && size <= len && off - start <= len - size;
 }
 
-bool msix_mmio(struct hw *hw, u32 fn, unsigned bar, u64 off, u64 *val, unsigned size, bool write)
+bool msix_mmio(struct hw *hw, u32 fn, unsigned bar, u64 off, u64 *val, unsigned size,
+	       bool write)
 {
 	struct msix m;
 	u64 table_len, pba_len, at;

@@ -75,8 +75,10 @@ static void mm_bounds_update(struct machine *m, struct mm *mm)
 		atomic_store(&hm->pinned_last, 0);
 		return;
 	}
-	first = container_of(rb_first_cached(&mm->places->places), struct interval_tree_node, rb);
-	root = container_of(mm->places->places.rb_root.rb_node, struct interval_tree_node, rb);
+	first = container_of(rb_first_cached(&mm->places->places),
+			     struct interval_tree_node, rb);
+	root = container_of(mm->places->places.rb_root.rb_node, struct interval_tree_node,
+			    rb);
 	atomic_store(&hm->pinned_first, first->start);
 	atomic_store(&hm->pinned_last, root->subtree_last);
 }
@@ -125,7 +127,7 @@ int pin_user(struct machine *m, struct mm *mm, u64 va, u64 len, u64 congruent, b
 {
 	struct prog_alloc *pa = m->prog_alloc;
 	struct pin_places *places;
-	struct pin_slots s = { 0 };
+	struct pin_slots s = {0};
 	phys_addr_t phys = 0;
 	bool special = false;
 	u64 can;
@@ -160,8 +162,8 @@ int pin_user(struct machine *m, struct mm *mm, u64 va, u64 len, u64 congruent, b
 	if (ret)
 		goto err;
 
-	pin_fill(pin, mm, va, len, s.zone->base + ((u64)s.first << s.zone->shift) + s.off, write,
-		 false, places);
+	pin_fill(pin, mm, va, len, s.zone->base + ((u64)s.first << s.zone->shift) + s.off,
+		 write, false, places);
 	list_add_tail(&pin->node, &mm->pins);
 	places->first = &places->initial;
 	places->initial.pin = pin;
@@ -174,8 +176,8 @@ int pin_user(struct machine *m, struct mm *mm, u64 va, u64 len, u64 congruent, b
 
 		slot_range(&s, i, len, &pin_off, &bytes, &first);
 		extent_write(&m->hw.extents[s.zone->first_extent + s.first + i],
-			     HW_BACKING_PROGRAM, mm->index, first, first + bytes - 1, va + pin_off,
-			     write ? HW_EXTENT_WRITABLE : 0, 0);
+			     HW_BACKING_PROGRAM, mm->index, first, first + bytes - 1,
+			     va + pin_off, write ? HW_EXTENT_WRITABLE : 0, 0);
 	}
 	mm_bounds_update(m, mm);
 	mutex_unlock(&pa->lock);
@@ -244,7 +246,8 @@ void unpin_user(struct machine *m, struct pin *pin)
 unsigned mm_pins_in_range(struct machine *m, struct mm *mm, u64 va, u64 len,
 			  struct pin_range *out, unsigned max)
 {
-	u64 last = va + len - 1, start = 0, end = 0; /* the range being merged, end inclusive */
+	u64 last = va + len - 1, start = 0,
+	    end = 0; /* the range being merged, end inclusive */
 	struct interval_tree_node *node;
 	unsigned n = 0;
 
@@ -264,7 +267,8 @@ unsigned mm_pins_in_range(struct machine *m, struct mm *mm, u64 va, u64 len,
 			end = to;
 		}
 		if (n <= max)
-			out[n - 1] = (struct pin_range){ .va = start, .len = end - start + 1 };
+			out[n - 1] =
+				(struct pin_range){.va = start, .len = end - start + 1};
 	}
 	return n;
 }
@@ -285,7 +289,7 @@ struct slot_change {
 	struct slot_change *next;
 	struct pin *pin;
 	u32 slot;
-	u32 at, cap;		/* the new array */
+	u32 at, cap;		 /* the new array */
 	struct pin_split *split; /* reserved for a slot that is not split yet */
 };
 
@@ -305,7 +309,8 @@ static unsigned targets_in(const struct relocation *r, u64 start, u64 last)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < r->nr_targets; i++)
-		n += r->targets[i].va <= last && start <= r->targets[i].va + r->targets[i].len - 1;
+		n += r->targets[i].va <= last &&
+		     start <= r->targets[i].va + r->targets[i].len - 1;
 	return n;
 }
 
@@ -366,7 +371,8 @@ static int reserve_pin(struct relocation *r, struct pin *pin)
 
 		slot_range(&s, i, pin->len, &off, &bytes, &first);
 		for (struct pin_place *p = pin->places->first; p; p = p->next) {
-			u64 from = max(p->off, off), to = min(p->off + p->len, off + bytes);
+			u64 from = max(p->off, off),
+			    to = min(p->off + p->len, off + bytes);
 
 			if (from < to && !p->ram)
 				hit += targets_in(r, p->at + (from - p->off),
@@ -441,7 +447,8 @@ static struct pin_place *place_cut(struct relocation *r, struct pin_place *p, u6
 	return rest;
 }
 
-/* Moves what of @p (in no tree) lies in the targets; all of it is in a tree, or local, after. */
+/* Moves what of @p (in no tree) lies in the targets; all of it is in a tree, or local,
+ * after. */
 static void place_move(struct relocation *r, struct pin_place *p)
 {
 	for (unsigned i = 0; i < r->nr_targets; i++) {
@@ -482,7 +489,7 @@ static void slot_rewrite(struct relocation *r, struct slot_change *c)
 	struct hw_piece *pieces = &m->hw.pieces[c->at];
 	u32 flags = pin->writable ? HW_EXTENT_WRITABLE : 0, first, n = 0;
 	struct pin_split *old = split_find(pin, c->slot), **link;
-	struct hw_piece piece = { 0 };
+	struct hw_piece piece = {0};
 	struct hw_extent *e;
 	struct pin_slots s;
 	u64 off, bytes;
@@ -508,8 +515,8 @@ static void slot_rewrite(struct relocation *r, struct slot_change *c)
 		n++;
 	}
 	if (n == 1) {
-		extent_write(e, piece.backing, piece.mm, piece.first, piece.last, piece.vaddr,
-			     flags, 0);
+		extent_write(e, piece.backing, piece.mm, piece.first, piece.last,
+			     piece.vaddr, flags, 0);
 		if (!old)
 			return;
 		for (link = &pin->places->splits; *link != old; link = &(*link)->next)
@@ -519,8 +526,8 @@ static void slot_rewrite(struct relocation *r, struct slot_change *c)
 		kfree(old);
 		return;
 	}
-	extent_write(e, HW_BACKING_SPLIT, pin->mm->index, first, first + bytes - 1, c->at, flags,
-		     n);
+	extent_write(e, HW_BACKING_SPLIT, pin->mm->index, first, first + bytes - 1, c->at,
+		     flags, n);
 	if (old) {
 		pieces_free(m->prog_alloc, old->at, old->cap);
 	} else {
@@ -535,7 +542,8 @@ static void slot_rewrite(struct relocation *r, struct slot_change *c)
 	c->cap = 0;
 }
 
-static int relocate(struct machine *m, struct mm *mm, const struct target *targets, unsigned n)
+static int relocate(struct machine *m, struct mm *mm, const struct target *targets,
+		    unsigned n)
 {
 	struct relocation r = {
 		.m = m,
@@ -582,7 +590,7 @@ out:
 
 int pin_relocate(struct machine *m, struct mm *mm, u64 va, u64 len, u64 new_va)
 {
-	struct target t = { .va = va, .len = len, .at = new_va };
+	struct target t = {.va = va, .len = len, .at = new_va};
 
 	if (!len || ((va | len | new_va) & ~PAGE_MASK) || va + len - 1 < va ||
 	    new_va + len - 1 < new_va)
@@ -625,7 +633,8 @@ int pin_relocate_local(struct machine *m, struct mm *mm, u64 va, u64 len)
 		}
 		t->ram = ram;
 		t->at = ram->phys;
-		ret = m->hw.ops->mm_read(&m->hw, mm->index, t->va, m->hw.ram + ram->phys, t->len);
+		ret = m->hw.ops->mm_read(&m->hw, mm->index, t->va, m->hw.ram + ram->phys,
+					 t->len);
 	}
 	if (!ret)
 		ret = relocate(m, mm, targets, n);

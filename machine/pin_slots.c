@@ -12,7 +12,8 @@
 #include "base/bitmap.h"
 #include "machine/machine.h"
 
-static int zone_init(struct slot_zone *z, phys_addr_t base, unsigned shift, u32 first, u32 nr)
+static int zone_init(struct slot_zone *z, phys_addr_t base, unsigned shift, u32 first,
+		     u32 nr)
 {
 	z->base = base;
 	z->shift = shift;
@@ -77,7 +78,8 @@ static int stack_reserve(u32 **stack, u32 *max, u32 want)
 
 static bool zone_run_free(const struct slot_zone *z, u32 at, u32 n)
 {
-	return at <= z->nr && n <= z->nr - at && find_next_bit(z->used, at + n, at) == at + n;
+	return at <= z->nr && n <= z->nr - at &&
+	       find_next_bit(z->used, at + n, at) == at + n;
 }
 
 /* @n consecutive slots. Return: 0, -ENOMEM. */
@@ -112,7 +114,7 @@ int zone_alloc(struct slot_zone *z, u32 n, u32 *out)
 		u32 tries;
 
 		at = z->scan < z->nr ? z->scan : 0;
-		for (tries = 0;; ) {
+		for (tries = 0;;) {
 			u64 busy;
 
 			at = find_next_zero_bit(z->used, z->nr, at);
@@ -153,19 +155,21 @@ void zone_free(struct slot_zone *z, u32 at, u32 n)
 
 static void extent_begin(struct hw_extent *e)
 {
-	atomic_store_explicit(&e->seq, atomic_load_explicit(&e->seq, memory_order_relaxed) | 1,
+	atomic_store_explicit(&e->seq,
+			      atomic_load_explicit(&e->seq, memory_order_relaxed) | 1,
 			      memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 }
 
 static void extent_end(struct hw_extent *e)
 {
-	atomic_store_explicit(&e->seq, atomic_load_explicit(&e->seq, memory_order_relaxed) + 1,
+	atomic_store_explicit(&e->seq,
+			      atomic_load_explicit(&e->seq, memory_order_relaxed) + 1,
 			      memory_order_release);
 }
 
 void extent_write(struct hw_extent *e, u16 backing, u16 mm, u32 first, u32 last,
-			 u64 vaddr, u32 flags, u32 nr_pieces)
+		  u64 vaddr, u32 flags, u32 nr_pieces)
 {
 	extent_begin(e);
 	__atomic_store_n(&e->backing, backing, __ATOMIC_RELAXED);
@@ -192,7 +196,7 @@ void pin_slots(struct prog_alloc *pa, phys_addr_t phys, u64 len, struct pin_slot
 
 /* Bytes of slot number @i that belong to the pin: in the pin and in the slot. */
 void slot_range(const struct pin_slots *s, u32 i, u64 len, u64 *pin_off, u64 *n,
-		       u32 *first)
+		u32 *first)
 {
 	u64 size = 1ULL << s->zone->shift;
 
@@ -232,4 +236,3 @@ void pieces_free(struct prog_alloc *pa, u32 at, u32 n)
 	if (pa->piece_free_n[order] < pa->piece_free_max[order])
 		pa->piece_free[order][pa->piece_free_n[order]++] = at;
 }
-

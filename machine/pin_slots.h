@@ -38,8 +38,8 @@ struct prog_alloc {
 int __must_check zone_alloc(struct slot_zone *z, u32 n, u32 *out);
 void zone_free(struct slot_zone *z, u32 at, u32 n);
 
-void extent_write(struct hw_extent *e, u16 backing, u16 mm, u32 first, u32 last, u64 vaddr,
-		  u32 flags, u32 nr_pieces);
+void extent_write(struct hw_extent *e, u16 backing, u16 mm, u32 first, u32 last,
+		  u64 vaddr, u32 flags, u32 nr_pieces);
 
 /* The slots of a pin. */
 struct pin_slots {
@@ -49,7 +49,8 @@ struct pin_slots {
 };
 void pin_slots(struct prog_alloc *pa, phys_addr_t phys, u64 len, struct pin_slots *s);
 /* Bytes of slot number @i that belong to the pin: where in the pin, and in the slot. */
-void slot_range(const struct pin_slots *s, u32 i, u64 len, u64 *pin_off, u64 *n, u32 *first);
+void slot_range(const struct pin_slots *s, u32 i, u64 len, u64 *pin_off, u64 *n,
+		u32 *first);
 
 /* An array of @n pieces out of @nr_pieces; its size for pieces_free() is the same @n. */
 int __must_check pieces_alloc(struct prog_alloc *pa, u32 nr_pieces, u32 n, u32 *out);

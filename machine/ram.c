@@ -194,7 +194,8 @@ static void ram_free(struct machine *m, phys_addr_t phys, unsigned order, bool d
 	if (WARN_ON(phys & ~PAGE_MASK || phys >> PAGE_SHIFT >= r->nr_pages))
 		return;
 	mutex_lock(&r->lock);
-	merge = WARN_ON(r->pages[page].state != RAM_USED || r->pages[page].order != order);
+	merge = WARN_ON(r->pages[page].state != RAM_USED ||
+			r->pages[page].order != order);
 	if (!merge) {
 		r->pages[page].dirty = dirty;
 		if (!order && r->stack_n < RAM_STACK)

@@ -130,8 +130,8 @@ static struct hw_slot *slot_claim(struct hw *hw, u32 pid, u32 tid)
 		u32 high = atomic_load(&hw->shared->slots_high), none = 0;
 
 		/* Whoever synchronizes must know of the slot before it is used. */
-		while (high <= i &&
-		       !atomic_compare_exchange_weak(&hw->shared->slots_high, &high, i + 1))
+		while (high <= i && !atomic_compare_exchange_weak(&hw->shared->slots_high,
+								  &high, i + 1))
 			;
 		if (atomic_load(&slot->pid) ||
 		    !atomic_compare_exchange_strong(&slot->pid, &none, pid))
@@ -157,14 +157,16 @@ static struct translator *translator_alloc(u32 tid)
 				continue;
 			x->hw = NULL;
 			x->depth = 0;
-			memset(x->contexts, 0, sizeof(*x) - offsetof(struct translator, contexts));
+			memset(x->contexts, 0,
+			       sizeof(*x) - offsetof(struct translator, contexts));
 			return x;
 		}
 		ret = sys_call(SYS_mmap, 0, sizeof(*x), PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (ret < 0)
 			return NULL;
-		sys_call(SYS_madvise, ret, ALIGN(sizeof(*x), PAGE_SIZE), MADV_WIPEONFORK, 0, 0, 0);
+		sys_call(SYS_madvise, ret, ALIGN(sizeof(*x), PAGE_SIZE), MADV_WIPEONFORK,
+			 0, 0, 0);
 		x = (struct translator *)ret;
 		atomic_store(&x->tid, tid);
 		if (atomic_compare_exchange_strong(&translators[i], &none, x))
@@ -212,7 +214,8 @@ struct translator *translator_get_slow(struct hw *hw)
 	}
 	x->hw = hw;
 	x->count = 1;
-	x->fence = membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) || !hw->shared->membarrier;
+	x->fence = membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) ||
+		   !hw->shared->membarrier;
 	if (exit_key_made)
 		pthread_setspecific(exit_key, x);
 found:
@@ -231,11 +234,12 @@ static u64 now_ns(void)
 
 static void slot_wait(struct hw_slot *slot, u64 active)
 {
-	struct timespec nap = { .tv_nsec = 20000 };
+	struct timespec nap = {.tv_nsec = 20000};
 	u64 start = 0;
 	unsigned i;
 
-	for (i = 0; atomic_load_explicit(&slot->active, memory_order_acquire) == active; i++) {
+	for (i = 0; atomic_load_explicit(&slot->active, memory_order_acquire) == active;
+	     i++) {
 		u32 pid = atomic_load(&slot->pid), tid = atomic_load(&slot->tid);
 		u64 now;
 
@@ -271,7 +275,8 @@ void translators_synchronize(struct hw *hw)
 	for (i = 0; i < n; i++) {
 		u32 tid = atomic_load_explicit(&hw->slots[i].tid, memory_order_relaxed);
 
-		if (tid != self && atomic_load_explicit(&hw->slots[i].pid, memory_order_relaxed))
+		if (tid != self &&
+		    atomic_load_explicit(&hw->slots[i].pid, memory_order_relaxed))
 			break;
 	}
 	if (i == n)

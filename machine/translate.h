@@ -52,19 +52,20 @@ struct tlb_context {
 
 struct translator {
 	struct hw_slot *slot;
-	struct hw *hw;	   /* NULL: of no machine, or wiped in a forked child */
-	u64 count;	   /* the next value of slot->active */
-	_Atomic u32 tid;   /* its thread; 0: free for any */
-	const void *home;  /* that thread's translator_self */
-	u32 depth;	   /* nested enters */
-	bool fence;	   /* membarrier is not to be had */
+	struct hw *hw;	  /* NULL: of no machine, or wiped in a forked child */
+	u64 count;	  /* the next value of slot->active */
+	_Atomic u32 tid;  /* its thread; 0: free for any */
+	const void *home; /* that thread's translator_self */
+	u32 depth;	  /* nested enters */
+	bool fence;	  /* membarrier is not to be had */
 	struct tlb_context contexts[TLB_CONTEXTS];
 	struct tlb_context irqs[TLB_IRQ_ENTRIES];
 	struct tlb_entry small[TLB_SMALL_ENTRIES];
 	struct tlb_entry large[TLB_LARGE_ENTRIES];
 };
 
-/* For hw.c: can this process make others' fences; this process starts, stops to translate. */
+/* For hw.c: can this process make others' fences; this process starts, stops to
+ * translate. */
 bool membarrier_usable(void);
 void translators_register(struct hw *hw);
 void translators_forget(struct hw *hw);

@@ -45,7 +45,8 @@ static void play(struct machine *m, const struct step *s)
 		if (s->wide & 1)
 			memcpy(hw->ram + (s->off & ~7U), &s->val, 8);
 		else
-			*(u64 *)(hw->ram + (s->off & ~7U)) = (s->val & 0x3ffff) | (s->wide & 0xfe);
+			*(u64 *)(hw->ram + (s->off & ~7U)) =
+				(s->val & 0x3ffff) | (s->wide & 0xfe);
 		break;
 	case 4:
 		(void)dma_read(hw, 0, s->val, buf, 1 + (s->off & 63));
@@ -67,7 +68,7 @@ static void play(struct machine *m, const struct step *s)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	struct vtd_unit_config config = { .regs = 0xfed90000, .nr_fault_regs = 4 };
+	struct vtd_unit_config config = {.regs = 0xfed90000, .nr_fault_regs = 4};
 	struct machine *m;
 	struct step s;
 	u64 root = 0x1000;

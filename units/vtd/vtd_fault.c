@@ -11,8 +11,9 @@
 #include "units/vtd/vtd_state.h"
 
 /* Status bits that stand for a pending condition behind the fault event. */
-#define FSTS_EVENTS (VTD_FSTS_PFO | VTD_FSTS_PPF | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE)
-#define FSTS_W1C    (VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE)
+#define FSTS_EVENTS \
+	(VTD_FSTS_PFO | VTD_FSTS_PPF | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE)
+#define FSTS_W1C (VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE)
 
 static void lock(struct vtd_state *st)
 {
@@ -69,7 +70,8 @@ void vtd_fault_record(struct hw *hw, struct hw_unit *unit, u16 sid, u8 access, u
 
 	if (suppress || !n)
 		return;
-	hi = VTD_FRCD_HI_F | VTD_FRCD_HI_SID(sid) | (u64)(reason & 0xff) << VTD_FRCD_HI_FR_SHIFT |
+	hi = VTD_FRCD_HI_F | VTD_FRCD_HI_SID(sid) |
+	     (u64)(reason & 0xff) << VTD_FRCD_HI_FR_SHIFT |
 	     (!irq && access == DMA_READ ? VTD_FRCD_HI_T1 : 0);
 	lock(st);
 	before = fsts_get(st);

@@ -57,7 +57,8 @@ void vtd_iotlb(struct hw *hw, struct vtd_state *st)
 
 	if (atomic_load(&st->gsts) & VTD_GSTS_QIES)
 		gran = 0;
-	gran = iotlb_invalidate(st, gran, st->iotlb >> VTD_IOTLB_DID_SHIFT, st->iva & VTD_IVA_AM);
+	gran = iotlb_invalidate(st, gran, st->iotlb >> VTD_IOTLB_DID_SHIFT,
+				st->iva & VTD_IVA_AM);
 	if (gran)
 		translators_synchronize(hw);
 	st->iotlb &= ~(VTD_IOTLB_IVT | 3ULL << VTD_IOTLB_IAIG_SHIFT);
@@ -144,7 +145,7 @@ static int do_descriptor(struct queue_run *q, u64 lo, u64 hi)
 
 bool vtd_queue_run(struct hw *hw, struct hw_unit *unit, u32 *errors)
 {
-	struct queue_run q = { .hw = hw, .st = vtd_state(hw, unit) };
+	struct queue_run q = {.hw = hw, .st = vtd_state(hw, unit)};
 	struct vtd_state *st = q.st;
 	u64 base = st->iqa & VTD_IQA_ADDR;
 	u64 bytes = (u64)sizeof(struct vtd_qi_desc) << ((st->iqa & VTD_IQA_QS) + 8);
@@ -152,7 +153,8 @@ bool vtd_queue_run(struct hw *hw, struct hw_unit *unit, u32 *errors)
 	int err = 0;
 
 	*errors = 0;
-	if (!(atomic_load(&st->gsts) & VTD_GSTS_QIES) || (atomic_load(&st->fsts) & VTD_FSTS_IQE))
+	if (!(atomic_load(&st->gsts) & VTD_GSTS_QIES) ||
+	    (atomic_load(&st->fsts) & VTD_FSTS_IQE))
 		return false;
 	if (st->iqa & VTD_IQA_DW)
 		err = VTD_IQEI_WIDTH; /* 256-bit descriptors are scalable mode's */

@@ -8,8 +8,8 @@
  */
 #include "units/vtd/vtd_state.h"
 
-static int refuse(struct hw *hw, struct hw_unit *unit, u16 sid, u32 index, u16 reason, bool fpd,
-		  struct dma_fault *fault)
+static int refuse(struct hw *hw, struct hw_unit *unit, u16 sid, u32 index, u16 reason,
+		  bool fpd, struct dma_fault *fault)
 {
 	fault->class = FAULT_IRQ;
 	fault->reason = reason;
@@ -20,7 +20,7 @@ static int refuse(struct hw *hw, struct hw_unit *unit, u16 sid, u32 index, u16 r
 /* 9.9: SVT and SQ say which source ids may use the entry. */
 static bool source_allowed(u64 hi, u16 sid)
 {
-	static const u16 ignored[] = { 0, 4, 6, 7 };
+	static const u16 ignored[] = {0, 4, 6, 7};
 	u16 want = hi;
 
 	switch (VTD_IRTE_GET_SVT(hi)) {
@@ -48,8 +48,8 @@ static u16 check_entry(const struct vtd_state *st, u64 irt, u64 lo, u64 hi)
 	return 0;
 }
 
-int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 data, u32 *irq,
-		  struct dma_fault *fault)
+int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 data,
+		  u32 *irq, struct dma_fault *fault)
 {
 	struct vtd_state *st = vtd_state(hw, unit);
 	u32 gsts = atomic_load_explicit(&st->gsts, memory_order_relaxed);
@@ -62,20 +62,25 @@ int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 da
 
 	if (!(addr & VTD_MSI_ADDR_FORMAT) || !(gsts & VTD_GSTS_IRES)) {
 		irt = atomic_load_explicit(&st->irt, memory_order_relaxed);
-		/* 5.1.4: compatibility format passes only if CFIS says so, never with EIME. */
-		if ((gsts & VTD_GSTS_IRES) && (!(gsts & VTD_GSTS_CFIS) || (irt & VTD_IRTA_EIME)))
-			return refuse(hw, unit, sid, 0, VTD_FR_IR_COMPAT_BLOCKED, false, fault);
+		/* 5.1.4: compatibility format passes only if CFIS says so, never with
+		 * EIME. */
+		if ((gsts & VTD_GSTS_IRES) &&
+		    (!(gsts & VTD_GSTS_CFIS) || (irt & VTD_IRTA_EIME)))
+			return refuse(hw, unit, sid, 0, VTD_FR_IR_COMPAT_BLOCKED, false,
+				      fault);
 		*irq = (addr >> 12 & 0xff) << 8 | (data & 0xff);
 		return 0;
 	}
 	irt = atomic_load_explicit(&st->irt, memory_order_relaxed);
 	index = VTD_MSI_ADDR_GET_HANDLE(addr);
 	if ((addr & VTD_MSI_ADDR_RSVD) || (data & VTD_MSI_DATA_RSVD))
-		return refuse(hw, unit, sid, index, VTD_FR_IR_REQUEST_RESERVED, false, fault);
+		return refuse(hw, unit, sid, index, VTD_FR_IR_REQUEST_RESERVED, false,
+			      fault);
 	if (addr & VTD_MSI_ADDR_SHV)
 		index += data & 0xffff;
 	if (index >= 2U << (irt & VTD_IRTA_S))
-		return refuse(hw, unit, sid, index & 0xffff, VTD_FR_IR_INDEX, false, fault);
+		return refuse(hw, unit, sid, index & 0xffff, VTD_FR_IR_INDEX, false,
+			      fault);
 
 	gen = atomic_load_explicit(&st->iec_gen, memory_order_acquire);
 	c = &x->irqs[index % TLB_IRQ_ENTRIES];
@@ -83,20 +88,24 @@ int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 da
 		lo = c->a;
 		hi = c->b;
 	} else {
-		p = ram_ptr(hw, (irt & VTD_IRTA_ADDR) + (u64)index * sizeof(struct vtd_irte), 16);
+		p = ram_ptr(hw,
+			    (irt & VTD_IRTA_ADDR) + (u64)index * sizeof(struct vtd_irte),
+			    16);
 		if (!p)
-			return refuse(hw, unit, sid, index, VTD_FR_IR_ACCESS, false, fault);
+			return refuse(hw, unit, sid, index, VTD_FR_IR_ACCESS, false,
+				      fault);
 		lo = __atomic_load_n(&p[0], __ATOMIC_RELAXED);
 		hi = __atomic_load_n(&p[1], __ATOMIC_RELAXED);
 		reason = check_entry(st, irt, lo, hi);
 		if (reason)
-			return refuse(hw, unit, sid, index, reason, lo & VTD_IRTE_FPD, fault);
+			return refuse(hw, unit, sid, index, reason, lo & VTD_IRTE_FPD,
+				      fault);
 		*c = (struct tlb_context){
-			.owner = unit, .id = index, .stamp = gen, .a = lo, .b = hi
-		};
+			.owner = unit, .id = index, .stamp = gen, .a = lo, .b = hi};
 	}
 	if (!source_allowed(hi, sid))
-		return refuse(hw, unit, sid, index, VTD_FR_IR_SID, lo & VTD_IRTE_FPD, fault);
+		return refuse(hw, unit, sid, index, VTD_FR_IR_SID, lo & VTD_IRTE_FPD,
+			      fault);
 	/* A destination beyond 8 bits is a processor that the machine does not have. */
 	if (irt & VTD_IRTA_EIME)
 		*irq = lo >> 40 ? 0 : (u32)(lo >> 32) << 8 | VTD_IRTE_GET_V(lo);

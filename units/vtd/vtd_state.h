@@ -78,8 +78,8 @@ int vtd_translate(struct hw *hw, struct hw_unit *unit, struct translator *x,
 		  const struct dma_request *req, struct dma_translation *out,
 		  struct dma_fault *fault);
 /* remap.c */
-int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 data, u32 *irq,
-		  struct dma_fault *fault);
+int vtd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 data,
+		  u32 *irq, struct dma_fault *fault);
 
 /* fault.c: note a refusal; @suppress: the entry's FPD bit asks not to record it. */
 void vtd_fault_record(struct hw *hw, struct hw_unit *unit, u16 sid, u8 access, u64 info,

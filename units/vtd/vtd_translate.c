@@ -14,11 +14,12 @@
 #define KEY(index, id) (0x80000000U | (u32)(index) << 16 | (id))
 
 /* A cached context entry (tlb_context): a = flags and domain, b = table. */
-#define CTX_DID(a)     ((u16)(a))
-#define CTX_LEVELS(a)  ((unsigned)((a) >> 16) & 7)
-#define CTX_PT	       BIT_ULL(20) /* pass-through */
-#define CTX_FPD	       BIT_ULL(21)
-#define CTX_REASON(a)  ((u16)((a) >> 32)) /* caching mode: why it was refused; 0: it was not */
+#define CTX_DID(a)    ((u16)(a))
+#define CTX_LEVELS(a) ((unsigned)((a) >> 16) & 7)
+#define CTX_PT	      BIT_ULL(20) /* pass-through */
+#define CTX_FPD	      BIT_ULL(21)
+#define CTX_REASON(a) \
+	((u16)((a) >> 32)) /* caching mode: why it was refused; 0: it was not */
 
 struct refusal {
 	u16 reason;
@@ -53,8 +54,8 @@ static bool fetch(const struct hw *hw, phys_addr_t phys, u64 *lo, u64 *hi)
 }
 
 /* 3.4.2, 9.1, 9.3: from the source id to a decoded context entry. */
-static int context_fetch(const struct hw *hw, const struct vtd_state *st, u16 sid, u64 *a, u64 *b,
-			 struct refusal *r)
+static int context_fetch(const struct hw *hw, const struct vtd_state *st, u16 sid, u64 *a,
+			 u64 *b, struct refusal *r)
 {
 	u64 root = atomic_load_explicit(&st->root, memory_order_relaxed), lo, hi;
 	bool fpd;
@@ -108,8 +109,9 @@ static inline struct tlb_context *context_slot(struct translator *x, u16 sid)
 }
 
 /* The context of @sid, from the cache where it is valid. */
-static int context_get(const struct hw *hw, const struct hw_unit *unit, struct vtd_state *st,
-		       struct translator *x, u16 sid, u64 *a, u64 *b, struct refusal *r)
+static int context_get(const struct hw *hw, const struct hw_unit *unit,
+		       struct vtd_state *st, struct translator *x, u16 sid, u64 *a,
+		       u64 *b, struct refusal *r)
 {
 	u64 gen = atomic_load_explicit(&st->context_gen, memory_order_acquire);
 	struct tlb_context *c = context_slot(x, sid);
@@ -134,7 +136,8 @@ static int context_get(const struct hw *hw, const struct hw_unit *unit, struct v
 		.owner = unit,
 		.id = sid,
 		/* Only a context with tables finds anything in the TLB. */
-		.key = ret || (*a & CTX_PT) ? 0 : KEY(vtd_unit_index(hw, unit), CTX_DID(*a)),
+		.key = ret || (*a & CTX_PT) ? 0
+					    : KEY(vtd_unit_index(hw, unit), CTX_DID(*a)),
 		.stamp = gen,
 		.a = *a,
 		.b = *b,
@@ -169,8 +172,9 @@ struct leaf {
 };
 
 /* 3.7: walk @levels levels from @table. Permissions are the AND of those on the way. */
-static int walk(const struct hw *hw, const struct vtd_state *st, u64 table, unsigned levels,
-		iova_t iova, u8 access, bool fpd, struct leaf *out, struct refusal *r)
+static int walk(const struct hw *hw, const struct vtd_state *st, u64 table,
+		unsigned levels, iova_t iova, u8 access, bool fpd, struct leaf *out,
+		struct refusal *r)
 {
 	u64 need = access == DMA_WRITE ? VTD_SS_W : VTD_SS_R, may = VTD_SS_R | VTD_SS_W;
 	unsigned level;
@@ -192,10 +196,9 @@ static int walk(const struct hw *hw, const struct vtd_state *st, u64 table, unsi
 				class = write ? FAULT_WRITE : FAULT_READ;
 			return refuse(r, write ? VTD_FR_WRITE : VTD_FR_READ, class, fpd);
 		}
-		leaf = level == 1 ||
-		       ((pte & VTD_SS_PS) &&
-			((level == 2 && (st->cap & VTD_CAP_SLLPS_2M)) ||
-			 (level == 3 && (st->cap & VTD_CAP_SLLPS_1G))));
+		leaf = level == 1 || ((pte & VTD_SS_PS) &&
+				      ((level == 2 && (st->cap & VTD_CAP_SLLPS_2M)) ||
+				       (level == 3 && (st->cap & VTD_CAP_SLLPS_1G))));
 		if (unlikely(pte & entry_reserved(st, level, leaf)) ||
 		    unlikely(!leaf && (pte & VTD_SS_PS)))
 			return refuse(r, VTD_FR_PTE_RESERVED, FAULT_TABLE, fpd);
@@ -244,7 +247,8 @@ static u16 run_length(const struct leaf *leaf, iova_t iova, u64 len)
 	max = (iova & (PAGE_SIZE - 1)) + min(len, SZ_2M) + PAGE_SIZE - 1;
 	max = min(max >> PAGE_SHIFT, left);
 	for (n = 1; n < max; n++)
-		if (__atomic_load_n(leaf->pte + n, __ATOMIC_RELAXED) != (want += PAGE_SIZE))
+		if (__atomic_load_n(leaf->pte + n, __ATOMIC_RELAXED) !=
+		    (want += PAGE_SIZE))
 			break;
 	return n;
 }
@@ -260,7 +264,8 @@ static void tlb_fill(struct translator *x, u32 key, u64 stamp, u16 did, iova_t i
 	e = shift == 21 ? large_entry(x, did, page) : small_entry(x, did, page);
 	e->page = page;
 	e->stamp = stamp;
-	e->phys = leaf->phys | ((iova & ((1ULL << leaf->lg2) - 1)) & ~((1ULL << shift) - 1));
+	e->phys = leaf->phys |
+		  ((iova & ((1ULL << leaf->lg2) - 1)) & ~((1ULL << shift) - 1));
 	e->key = key;
 	e->run = run;
 	e->reason = 0;
@@ -269,21 +274,24 @@ static void tlb_fill(struct translator *x, u32 key, u64 stamp, u16 did, iova_t i
 
 static __attribute__((noinline)) int report(struct hw *hw, struct hw_unit *unit,
 					    const struct dma_request *req,
-					    const struct refusal *r, struct dma_fault *fault)
+					    const struct refusal *r,
+					    struct dma_fault *fault)
 {
 	fault->class = r->class;
 	fault->reason = r->reason;
-	vtd_fault_record(hw, unit, req->sid, req->access, req->iova, r->reason, r->suppress);
+	vtd_fault_record(hw, unit, req->sid, req->access, req->iova, r->reason,
+			 r->suppress);
 	return -EFAULT;
 }
 
 /* Past the TLB. */
 static __attribute__((noinline)) int
-translate_miss(struct hw *hw, struct hw_unit *unit, struct vtd_state *st, struct translator *x,
-	       const struct dma_request *req, u64 a, u64 b, u32 key, u64 stamp,
-	       struct dma_translation *out, struct dma_fault *fault)
+translate_miss(struct hw *hw, struct hw_unit *unit, struct vtd_state *st,
+	       struct translator *x, const struct dma_request *req, u64 a, u64 b, u32 key,
+	       u64 stamp, struct dma_translation *out, struct dma_fault *fault)
 {
-	unsigned levels = CTX_LEVELS(a), bits = min_t(unsigned, st->mgaw, 12 + 9 * levels);
+	unsigned levels = CTX_LEVELS(a),
+		 bits = min_t(unsigned, st->mgaw, 12 + 9 * levels);
 	iova_t iova = req->iova;
 	struct refusal r;
 	struct leaf leaf;
@@ -296,7 +304,8 @@ translate_miss(struct hw *hw, struct hw_unit *unit, struct vtd_state *st, struct
 	}
 	if (walk(hw, st, b, levels, iova, req->access, a & CTX_FPD, &leaf, &r)) {
 		if ((st->cap & VTD_CAP_CM) && r.class == FAULT_NOT_PRESENT) {
-			struct tlb_entry *e = small_entry(x, CTX_DID(a), iova >> PAGE_SHIFT);
+			struct tlb_entry *e =
+				small_entry(x, CTX_DID(a), iova >> PAGE_SHIFT);
 
 			*e = (struct tlb_entry){
 				.page = iova >> PAGE_SHIFT,
@@ -323,8 +332,8 @@ translate_miss(struct hw *hw, struct hw_unit *unit, struct vtd_state *st, struct
  * page by now than the TLB does.
  */
 static __attribute__((noinline)) void extend(struct hw *hw, struct vtd_state *st,
-					     struct tlb_entry *e, const struct dma_request *req,
-					     u64 a, u64 b)
+					     struct tlb_entry *e,
+					     const struct dma_request *req, u64 a, u64 b)
 {
 	struct refusal r;
 	struct leaf leaf;
@@ -366,7 +375,8 @@ static __attribute__((noinline)) int translate_slow(struct hw *hw, struct hw_uni
 	if (a & CTX_PT) {
 		/* 3.9: the request's address is the host's, within the unit's width. */
 		if (iova >> min_t(unsigned, st->host_bits, 63)) {
-			refuse(&r, VTD_FR_ADDRESS_WIDTH, FAULT_ADDRESS_WIDTH, a & CTX_FPD);
+			refuse(&r, VTD_FR_ADDRESS_WIDTH, FAULT_ADDRESS_WIDTH,
+			       a & CTX_FPD);
 			return report(hw, unit, req, &r, fault);
 		}
 		out->phys = iova;
@@ -424,21 +434,24 @@ int vtd_translate(struct hw *hw, struct hw_unit *unit, struct translator *x,
 	u16 did;
 
 	if (unlikely(c->owner != unit || c->id != req->sid || req->pasid != NO_PASID ||
-		     c->stamp != atomic_load_explicit(&st->context_gen, memory_order_acquire)))
+		     c->stamp != atomic_load_explicit(&st->context_gen,
+						      memory_order_acquire)))
 		return translate_slow(hw, unit, x, req, out, fault);
 	did = CTX_DID(c->a);
 	e = small_entry(x, did, iova >> PAGE_SHIFT);
 	stamp = atomic_load_explicit(&st->iotlb_gen, memory_order_acquire) +
 		atomic_load_explicit(&st->did_gen[did], memory_order_acquire);
 	len = ((u64)e->run << PAGE_SHIFT | (e->run ? 0 : SZ_4K)) - (iova & (SZ_4K - 1));
-	if (likely(e->page == iova >> PAGE_SHIFT && e->key == c->key && e->stamp == stamp &&
-		   (e->access & req->access) && (req->len <= len || e->run))) {
+	if (likely(e->page == iova >> PAGE_SHIFT && e->key == c->key &&
+		   e->stamp == stamp && (e->access & req->access) &&
+		   (req->len <= len || e->run))) {
 		out->phys = e->phys | (iova & (SZ_4K - 1));
 		out->len = len;
 		out->access = e->access;
 		return 0;
 	}
-	/* The same page may be in both, if the table changed; the small one counts then. */
+	/* The same page may be in both, if the table changed; the small one counts then.
+	 */
 	if (e->page == iova >> PAGE_SHIFT && e->key == c->key && e->stamp == stamp)
 		return translate_slow(hw, unit, x, req, out, fault);
 	e = large_entry(x, did, iova >> 21);

@@ -43,7 +43,7 @@ static void vtd_init(struct hw *hw, struct hw_unit *unit)
 	st->next_frcd = 0;
 	st->fectl = st->iectl = VTD_ECTL_IM;
 	for (unsigned i = 0; i < VTD_MAX_FAULT_REGS; i++)
-		st->frcd[i] = (struct vtd_frcd){ 0 };
+		st->frcd[i] = (struct vtd_frcd){0};
 	atomic_fetch_add(&st->iotlb_gen, 1);
 	atomic_fetch_add(&st->context_gen, 1);
 	atomic_fetch_add(&st->iec_gen, 1);
@@ -70,7 +70,8 @@ static u64 read_qword(struct vtd_state *st, u64 off)
 		return (u64)vtd_fault_reg_read(st, VTD_FSTS) << 32;
 	case VTD_FECTL:
 	case VTD_FEADDR:
-		return vtd_fault_reg_read(st, off) | (u64)vtd_fault_reg_read(st, off + 4) << 32;
+		return vtd_fault_reg_read(st, off) | (u64)vtd_fault_reg_read(st, off + 4)
+							     << 32;
 	case VTD_IQH:
 		return st->iqh;
 	case VTD_IQT:
@@ -99,7 +100,8 @@ static u64 vtd_mmio_read(struct hw *hw, struct hw_unit *unit, u64 off, unsigned 
 {
 	struct vtd_state *st = vtd_state(hw, unit);
 
-	if ((size != 4 && size != 8) || !IS_ALIGNED(off, size) || off > VTD_REGS_SIZE - size)
+	if ((size != 4 && size != 8) || !IS_ALIGNED(off, size) ||
+	    off > VTD_REGS_SIZE - size)
 		return size < 8 ? (1ULL << size * 8) - 1 : ~0ULL;
 	if (size == 8)
 		return read_qword(st, off);
@@ -133,7 +135,8 @@ static void gcmd(struct hw *hw, struct hw_unit *unit, struct vtd_state *st, u32 
 	if (st->ecap & VTD_ECAP_IR)
 		allowed |= VTD_GCMD_IRE | VTD_GCMD_SIRTP | VTD_GCMD_CFI;
 	val &= allowed;
-	changed = (val ^ gsts) & (VTD_GCMD_TE | VTD_GCMD_QIE | VTD_GCMD_IRE | VTD_GCMD_CFI);
+	changed =
+		(val ^ gsts) & (VTD_GCMD_TE | VTD_GCMD_QIE | VTD_GCMD_IRE | VTD_GCMD_CFI);
 
 	if (val & VTD_GCMD_SRTP) {
 		atomic_store(&st->root, st->rtaddr);
@@ -156,7 +159,8 @@ static void gcmd(struct hw *hw, struct hw_unit *unit, struct vtd_state *st, u32 
 		queue(hw, unit, out);
 	}
 	/* 6.6: status tells that requests under the old setting are drained. */
-	if ((changed & (VTD_GCMD_TE | VTD_GCMD_IRE)) || (val & (VTD_GCMD_SRTP | VTD_GCMD_SIRTP)))
+	if ((changed & (VTD_GCMD_TE | VTD_GCMD_IRE)) ||
+	    (val & (VTD_GCMD_SRTP | VTD_GCMD_SIRTP)))
 		translators_synchronize(hw);
 }
 
@@ -172,8 +176,8 @@ static void merge32(u32 *reg, u64 val, u64 mask, bool high)
 }
 
 /* A write of the bits in @mask to the aligned quad-word at @off, with cmd held. */
-static void write_qword(struct hw *hw, struct hw_unit *unit, struct vtd_state *st, u64 off,
-			u64 val, u64 mask, struct outcome *out)
+static void write_qword(struct hw *hw, struct hw_unit *unit, struct vtd_state *st,
+			u64 off, u64 val, u64 mask, struct outcome *out)
 {
 	u32 ectl;
 
@@ -239,14 +243,16 @@ static bool is_fault_qword(u64 off)
 	return off == VTD_FSTS - 4 || off == VTD_FECTL || off == VTD_FEADDR;
 }
 
-static void vtd_mmio_write(struct hw *hw, struct hw_unit *unit, u64 off, u64 val, unsigned size)
+static void vtd_mmio_write(struct hw *hw, struct hw_unit *unit, u64 off, u64 val,
+			   unsigned size)
 {
 	struct vtd_state *st = vtd_state(hw, unit);
-	struct outcome out = { 0 };
+	struct outcome out = {0};
 	u64 mask = ~0ULL, qword = off & ~7ULL;
 	bool resume = false, locked;
 
-	if ((size != 4 && size != 8) || !IS_ALIGNED(off, size) || off > VTD_REGS_SIZE - size)
+	if ((size != 4 && size != 8) || !IS_ALIGNED(off, size) ||
+	    off > VTD_REGS_SIZE - size)
 		return;
 	if (size == 4) {
 		val = (val & 0xffffffff) << (off & 4) * 8;

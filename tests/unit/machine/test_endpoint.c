@@ -37,7 +37,8 @@ static u64 toy_read(struct hw *hw, u32 fn, unsigned bar, u64 off, unsigned size)
 	return t->regs[off / 8 % 64] >> 8 * (off & 7);
 }
 
-static void toy_write(struct hw *hw, u32 fn, unsigned bar, u64 off, u64 val, unsigned size)
+static void toy_write(struct hw *hw, u32 fn, unsigned bar, u64 off, u64 val,
+		      unsigned size)
 {
 	struct toy *t = endpoint_state(hw, fn);
 
@@ -83,7 +84,7 @@ static const struct endpoint_model toy = {
 	.mmio_write = toy_write,
 	.work = toy_work,
 };
-static const struct endpoint_model *const models[ENDPOINT_MAX_MODELS] = { NULL, &toy };
+static const struct endpoint_model *const models[ENDPOINT_MAX_MODELS] = {NULL, &toy};
 
 struct bench {
 	struct machine *m;
@@ -123,8 +124,7 @@ static void on_kick(struct hw *hw, u32 fn)
 }
 
 static const struct hw_host_ops ops = {
-	.irq = on_irq, .intx = on_intx, .fault = on_fault, .kick = on_kick
-};
+	.irq = on_irq, .intx = on_intx, .fault = on_fault, .kick = on_kick};
 
 static void put32(struct hw *hw, u32 fn, unsigned off, u32 val)
 {
@@ -144,9 +144,11 @@ static struct bench *bench_new(void)
 		struct hw_function *f = &b->hw->functions[fn];
 
 		hw_function_init(b->hw, fn);
-		f->bar[0] = (struct hw_bar){ .phys = 0xe0000000 + fn * BAR_SIZE, .size = BAR_SIZE };
+		f->bar[0] = (struct hw_bar){.phys = 0xe0000000 + fn * BAR_SIZE,
+					    .size = BAR_SIZE};
 		f->config[4] = 6;
-		/* Status: a list of capabilities; MSI at 40 (64 bit, masks), MSI-X at 60. */
+		/* Status: a list of capabilities; MSI at 40 (64 bit, masks), MSI-X at 60.
+		 */
 		f->config[6] = 0x10;
 		f->config[0x34] = 0x40;
 		put32(b->hw, fn, 0x40, 5 | 0x60 << 8 | 0x18a << 16);
@@ -188,14 +190,16 @@ static void accesses_are_split_by_width(void **state)
 		u16 off, len;
 		u32 want[8];
 	} cases[] = {
-		{ 0x100, 8, { 0x10008 } },
-		{ 0x101, 4, { 0x10104 } },
-		{ 0x100, 16, { 0x10008, 0x10808 } },
-		{ 0x104, 16, { 0x10404, 0x10808, 0x11004 } },
-		{ 0x101, 3, { 0x10101, 0x10202 } },
-		{ 0x103, 7, { 0x10301, 0x10404, 0x10802 } },
-		{ 0x100, 64, { 0x10008, 0x10808, 0x11008, 0x11808, 0x12008, 0x12808, 0x13008,
-			       0x13808 } },
+		{0x100, 8, {0x10008}},
+		{0x101, 4, {0x10104}},
+		{0x100, 16, {0x10008, 0x10808}},
+		{0x104, 16, {0x10404, 0x10808, 0x11004}},
+		{0x101, 3, {0x10101, 0x10202}},
+		{0x103, 7, {0x10301, 0x10404, 0x10802}},
+		{0x100,
+		 64,
+		 {0x10008, 0x10808, 0x11008, 0x11808, 0x12008, 0x12808, 0x13008,
+		  0x13808}},
 	};
 	struct bench *b = bench_new();
 	struct toy *t = endpoint_state(b->hw, 0);
@@ -204,7 +208,9 @@ static void accesses_are_split_by_width(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		t->n = 0;
 		memset(t->log, 0, sizeof(t->log));
-		assert_int_equal(endpoint_mmio_read(b->hw, 0, 0, cases[i].off, buf, cases[i].len), 0);
+		assert_int_equal(endpoint_mmio_read(b->hw, 0, 0, cases[i].off, buf,
+						    cases[i].len),
+				 0);
 		for (unsigned k = 0; k < 8; k++)
 			assert_int_equal(t->log[k], cases[i].want[k]);
 	}
@@ -423,13 +429,16 @@ static void refused_part_reads_zero_rest_goes_on(void **state)
 	assert_int_equal(buf[200], 0xff);
 	assert_int_equal(dma_write(b->hw, 0, end - 4, buf + 196, 8), -EFAULT);
 	assert_int_equal(b->hw->ram[end - 1], 0);
-	assert_int_equal(dma_copy(b->hw, 0, end - 4096 - 50, 0x1000, 5000, &dst, &done), -EFAULT);
+	assert_int_equal(dma_copy(b->hw, 0, end - 4096 - 50, 0x1000, 5000, &dst, &done),
+			 -EFAULT);
 	assert_true(dst);
 	assert_int_equal(done, 4146);
-	assert_int_equal(dma_copy(b->hw, 0, 0x2000, end - 10, 5000, &dst, &done), -EFAULT);
+	assert_int_equal(dma_copy(b->hw, 0, 0x2000, end - 10, 5000, &dst, &done),
+			 -EFAULT);
 	assert_false(dst);
 	assert_int_equal(done, 10);
-	assert_int_equal(dma_fill(b->hw, 0, end - 16, 0x0102030405060708, 24, &done), -EFAULT);
+	assert_int_equal(dma_fill(b->hw, 0, end - 16, 0x0102030405060708, 24, &done),
+			 -EFAULT);
 	assert_int_equal(done, 16);
 	assert_int_equal(b->hw->ram[end - 16], 8);
 	/* An address space's very end. */
@@ -448,7 +457,8 @@ static void copies_and_fills_any_alignment(void **state)
 
 	rnd_seed(&r, 8);
 	for (unsigned i = 0; i < 2000; i++) {
-		u64 from = 0x10000 + rnd_below(&r, 10000), to = 0x40000 + rnd_below(&r, 10000);
+		u64 from = 0x10000 + rnd_below(&r, 10000),
+		    to = 0x40000 + rnd_below(&r, 10000);
 		u64 n = rnd_below(&r, 9000), pattern = rnd_u64(&r);
 
 		for (u64 k = 0; k < n; k++)
@@ -519,7 +529,7 @@ static void handler(void *data)
 static void irqs_are_allocated_and_delivered(void **state)
 {
 	struct bench *b = bench_new();
-	struct device dev = { .machine = b->m, .hw_function = 0 }, none = dev;
+	struct device dev = {.machine = b->m, .hw_function = 0}, none = dev;
 	struct msi_msg msg;
 	int irq, other, n;
 

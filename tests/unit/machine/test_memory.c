@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Machine memory: creation, hostile headers; RAM pages against a bitmap; locks that outlive. */
+/* Machine memory: creation, hostile headers; RAM pages against a bitmap; locks that
+ * outlive. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <fcntl.h>
@@ -173,8 +174,8 @@ static void ram_random_agrees_with_bitmap(void **state)
 			memset(&used[blocks[k].phys >> PAGE_SHIFT], 0, pages);
 			if (rnd_one_in(&r, 2)) {
 				for (u64 i = 0; i < pages; i++)
-					memset(m->hw.ram + blocks[k].phys + i * PAGE_SIZE, 0xee,
-					       PAGE_SIZE);
+					memset(m->hw.ram + blocks[k].phys + i * PAGE_SIZE,
+					       0xee, PAGE_SIZE);
 				ram_free_pages(m, blocks[k].phys, blocks[k].order);
 			} else {
 				ram_free_zeroed(m, blocks[k].phys, blocks[k].order);
@@ -196,7 +197,7 @@ static void ram_random_agrees_with_bitmap(void **state)
 
 static void lock_recursion_is_edeadlk(void **state)
 {
-	struct hw_lock l = { 0 };
+	struct hw_lock l = {0};
 
 	assert_int_equal(hw_lock_acquire(&l), 0);
 	assert_true(hw_lock_mine(&l));
@@ -208,8 +209,8 @@ static void lock_recursion_is_edeadlk(void **state)
 
 static void lock_of_the_dead_is_eownerdead(void **state)
 {
-	struct hw_lock *l = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-				 -1, 0);
+	struct hw_lock *l = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid = fork();
 
 	if (!pid) {

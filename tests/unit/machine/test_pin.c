@@ -76,8 +76,8 @@ static u64 accessible(struct mm *mm, u64 va, u64 len, bool write, bool *special,
 	return min(len, p->limit - (va - VA));
 }
 
-static const struct mm_ops mm_ops = { .accessible = accessible };
-static const struct hw_host_ops host_ops = { .mm_read = mm_read, .mm_write = mm_write };
+static const struct mm_ops mm_ops = {.accessible = accessible};
+static const struct hw_host_ops host_ops = {.mm_read = mm_read, .mm_write = mm_write};
 
 static struct prog *prog_new(void)
 {
@@ -143,15 +143,19 @@ static void pin_ends_where_memory_ends(void **state)
 	struct pin pin;
 
 	p->limit = 5 * PAGE_SIZE + 100;
-	assert_int_equal(pin_user(p->m, &p->mm, VA + PAGE_SIZE, 100 * PAGE_SIZE, 0, false, &pin),
+	assert_int_equal(pin_user(p->m, &p->mm, VA + PAGE_SIZE, 100 * PAGE_SIZE, 0, false,
+				  &pin),
 			 0);
 	assert_int_equal(pin.len, 4 * PAGE_SIZE);
 	unpin_user(p->m, &pin);
-	assert_int_equal(pin_user(p->m, &p->mm, VA + 5 * PAGE_SIZE, PAGE_SIZE, 0, false, &pin),
+	assert_int_equal(pin_user(p->m, &p->mm, VA + 5 * PAGE_SIZE, PAGE_SIZE, 0, false,
+				  &pin),
 			 -EFAULT);
 	assert_int_equal(pin_user(p->m, &p->mm, VA, 0, 0, false, &pin), -EFAULT);
-	assert_int_equal(pin_user(p->m, &p->mm, VA + 1, PAGE_SIZE, 0, false, &pin), -EFAULT);
-	assert_int_equal(pin_user(p->m, &p->mm, ~0ULL & PAGE_MASK, 2 * PAGE_SIZE, 0, false, &pin),
+	assert_int_equal(pin_user(p->m, &p->mm, VA + 1, PAGE_SIZE, 0, false, &pin),
+			 -EFAULT);
+	assert_int_equal(pin_user(p->m, &p->mm, ~0ULL & PAGE_MASK, 2 * PAGE_SIZE, 0,
+				  false, &pin),
 			 -EFAULT);
 	p->special = true;
 	assert_int_equal(pin_user(p->m, &p->mm, VA, PAGE_SIZE, 0, false, &pin), 0);
@@ -186,7 +190,8 @@ static void many_small_pins_fit(void **state)
 
 	for (unsigned i = 0; i < n; i++)
 		assert_int_equal(pin_user(p->m, &p->mm, VA + (i % VA_PAGES) * PAGE_SIZE,
-					  PAGE_SIZE, i * PAGE_SIZE, true, &pins[i]), 0);
+					  PAGE_SIZE, i * PAGE_SIZE, true, &pins[i]),
+				 0);
 	for (unsigned i = 0; i < n; i += 997)
 		assert_int_equal(read_phys(p, pins[i].phys), i % VA_PAGES + 1);
 	for (unsigned i = 0; i < n; i++)
@@ -216,16 +221,23 @@ static void ranges_are_merged_and_clipped(void **state)
 	struct pin a, b, c;
 
 	assert_int_equal(pin_user(p->m, &p->mm, VA, 4 * PAGE_SIZE, 0, true, &a), 0);
-	assert_int_equal(pin_user(p->m, &p->mm, VA + 2 * PAGE_SIZE, 4 * PAGE_SIZE, 0, true, &b), 0);
-	assert_int_equal(pin_user(p->m, &p->mm, VA + 10 * PAGE_SIZE, PAGE_SIZE, 0, true, &c), 0);
-	assert_int_equal(mm_pins_in_range(p->m, &p->mm, VA + PAGE_SIZE, 20 * PAGE_SIZE, out, 2), 2);
+	assert_int_equal(pin_user(p->m, &p->mm, VA + 2 * PAGE_SIZE, 4 * PAGE_SIZE, 0,
+				  true, &b),
+			 0);
+	assert_int_equal(
+		pin_user(p->m, &p->mm, VA + 10 * PAGE_SIZE, PAGE_SIZE, 0, true, &c), 0);
+	assert_int_equal(mm_pins_in_range(p->m, &p->mm, VA + PAGE_SIZE, 20 * PAGE_SIZE,
+					  out, 2),
+			 2);
 	assert_int_equal(out[0].va, VA + PAGE_SIZE);
 	assert_int_equal(out[0].len, 5 * PAGE_SIZE);
 	assert_int_equal(out[1].va, VA + 10 * PAGE_SIZE);
-	assert_int_equal(mm_pins_in_range(p->m, &p->mm, VA + 6 * PAGE_SIZE, PAGE_SIZE, out, 2), 0);
+	assert_int_equal(
+		mm_pins_in_range(p->m, &p->mm, VA + 6 * PAGE_SIZE, PAGE_SIZE, out, 2), 0);
 	assert_int_equal(mm_pins_in_range(p->m, &p->mm, 0, ~0ULL, NULL, 0), 2);
 	assert_int_equal(atomic_load(&p->m->hw.mms[MM].pinned_first), VA);
-	assert_int_equal(atomic_load(&p->m->hw.mms[MM].pinned_last), VA + 11 * PAGE_SIZE - 1);
+	assert_int_equal(atomic_load(&p->m->hw.mms[MM].pinned_last),
+			 VA + 11 * PAGE_SIZE - 1);
 	unpin_user(p->m, &a);
 	unpin_user(p->m, &b);
 	unpin_user(p->m, &c);
@@ -269,7 +281,7 @@ static void check(struct prog *p, struct model *pins, struct rnd *r)
 
 static void random_relocations_agree_with_flat_map(void **state)
 {
-	struct model pins[PINS] = { 0 };
+	struct model pins[PINS] = {0};
 	struct prog *p = prog_new();
 	u32 next = VA_PAGES + 1;
 	unsigned moves = 0, locals = 0;
@@ -289,14 +301,17 @@ static void random_relocations_agree_with_flat_map(void **state)
 				d->used = false;
 				break;
 			}
-			/* Pages that are there now; the program maps new ones where none are. */
+			/* Pages that are there now; the program maps new ones where none
+			 * are. */
 			n = 1 + rnd_below(&r, rnd_one_in(&r, 2) ? 8 : 1500);
 			n = min(n, VA_PAGES - first);
 			for (u64 i = first; i < first + n; i++)
 				if (!p->content[i])
 					p->content[i] = next++;
 			assert_int_equal(pin_user(p->m, &p->mm, VA + first * PAGE_SIZE,
-						  n * PAGE_SIZE, rnd_u64(&r), true, &d->pin), 0);
+						  n * PAGE_SIZE, rnd_u64(&r), true,
+						  &d->pin),
+					 0);
 			d->used = true;
 			d->pages = n;
 			d->want = malloc(n * 4);
@@ -311,12 +326,14 @@ static void random_relocations_agree_with_flat_map(void **state)
 			to = rnd_below(&r, VA_PAGES - n + 1);
 			if (to < first + n && first < to + n)
 				break;
-			if (mm_pins_in_range(p->m, &p->mm, VA + to * PAGE_SIZE, n * PAGE_SIZE,
-					     NULL, 0))
+			if (mm_pins_in_range(p->m, &p->mm, VA + to * PAGE_SIZE,
+					     n * PAGE_SIZE, NULL, 0))
 				break;
 			move_pages(p, first, to, n);
-			assert_int_equal(pin_relocate(p->m, &p->mm, VA + first * PAGE_SIZE,
-						      n * PAGE_SIZE, VA + to * PAGE_SIZE), 0);
+			assert_int_equal(pin_relocate(p->m, &p->mm,
+						      VA + first * PAGE_SIZE,
+						      n * PAGE_SIZE, VA + to * PAGE_SIZE),
+					 0);
 			moves++;
 			break;
 		case 5:
@@ -329,8 +346,10 @@ static void random_relocations_agree_with_flat_map(void **state)
 					n = i - first;
 			if (!n)
 				break;
-			assert_int_equal(pin_relocate_local(p->m, &p->mm, VA + first * PAGE_SIZE,
-							    n * PAGE_SIZE), 0);
+			assert_int_equal(pin_relocate_local(p->m, &p->mm,
+							    VA + first * PAGE_SIZE,
+							    n * PAGE_SIZE),
+					 0);
 			memset(&p->content[first], 0, n * 4);
 			locals++;
 			break;
@@ -358,7 +377,8 @@ static void relocation_arguments_are_checked(void **state)
 	assert_int_equal(pin_relocate(p->m, &p->mm, VA + 1, PAGE_SIZE, VA), -EINVAL);
 	assert_int_equal(pin_relocate(p->m, &p->mm, VA, 0, VA), -EINVAL);
 	assert_int_equal(pin_relocate(p->m, &p->mm, VA, PAGE_SIZE, VA + 5), -EINVAL);
-	assert_int_equal(pin_relocate(p->m, &p->mm, ~0ULL & PAGE_MASK, 2 * PAGE_SIZE, VA), -EINVAL);
+	assert_int_equal(pin_relocate(p->m, &p->mm, ~0ULL & PAGE_MASK, 2 * PAGE_SIZE, VA),
+			 -EINVAL);
 	assert_int_equal(pin_relocate(p->m, &p->mm, VA, PAGE_SIZE, VA + PAGE_SIZE), 0);
 	assert_int_equal(pin_relocate_local(p->m, &p->mm, VA, 3), -EINVAL);
 	prog_free(p);
@@ -372,8 +392,9 @@ static void failed_relocation_changes_nothing(void **state)
 	struct pin pin;
 	s64 live;
 
-	assert_int_equal(pin_user(p->m, &p->mm, VA, 1000 * PAGE_SIZE, SZ_2M - PAGE_SIZE, true,
-				  &pin), 0);
+	assert_int_equal(pin_user(p->m, &p->mm, VA, 1000 * PAGE_SIZE, SZ_2M - PAGE_SIZE,
+				  true, &pin),
+			 0);
 	for (at = 1; at < 100; at++) {
 		int ret;
 
@@ -422,7 +443,8 @@ static void hostile_extents_are_harmless(void **state)
 			hw->extents[slot].first = 0;
 		((u64 *)hw->pieces)[rnd_below(&r, 64)] = rnd_u64(&r) >> rnd_below(&r, 64);
 		atomic_store(&hw->extents[slot].seq, 2);
-		(void)phys_read(hw, hw->hdr->small_base + rnd_below(&r, SZ_2M), buf, sizeof(buf));
+		(void)phys_read(hw, hw->hdr->small_base + rnd_below(&r, SZ_2M), buf,
+				sizeof(buf));
 	}
 	hw->extents[hw->hdr->nr_extents].backing = HW_BACKING_NONE;
 	unpin_user(p->m, &pin);

@@ -56,7 +56,8 @@ static void no_byte_moves_after_invalidation(void **state)
 	table = fx_page(&r->fx);
 	page = fx_page(&r->fx);
 	pte = fx_pte(&r->fx, table, 4, 0x1000, 1);
-	fx_enable(&r->fx, table | VTD_CTX_P | VTD_CTX_FPD, VTD_CTX_AW(2) | VTD_CTX_DID(5));
+	fx_enable(&r->fx, table | VTD_CTX_P | VTD_CTX_FPD,
+		  VTD_CTX_AW(2) | VTD_CTX_DID(5));
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, writer, r), 0);
 	end = time(NULL) + SECONDS;
@@ -69,7 +70,8 @@ static void no_byte_moves_after_invalidation(void **state)
 		if (i % 64 == 0)
 			usleep(200);
 		__atomic_store_n(pte, 0, __ATOMIC_RELAXED);
-		fx_submit(&r->fx, VTD_QI_IOTLB | VTD_QI_GRAN(VTD_GRAN_PAGE) | VTD_QI_DID(5),
+		fx_submit(&r->fx,
+			  VTD_QI_IOTLB | VTD_QI_GRAN(VTD_GRAN_PAGE) | VTD_QI_DID(5),
 			  0x1000);
 		assert_true(fx_wait(&r->fx));
 		memset(mem, 0, 4096);
@@ -123,8 +125,10 @@ static void other_process_is_waited_for_and_its_death_survived(void **state)
 			__atomic_store_n(pte, page | RW, __ATOMIC_RELAXED);
 			usleep(20);
 			__atomic_store_n(pte, 0, __ATOMIC_RELAXED);
-			fx_submit(&fx, VTD_QI_IOTLB | VTD_QI_GRAN(VTD_GRAN_DOMAIN) |
-				  VTD_QI_DID(5), 0);
+			fx_submit(&fx,
+				  VTD_QI_IOTLB | VTD_QI_GRAN(VTD_GRAN_DOMAIN) |
+					  VTD_QI_DID(5),
+				  0);
 			if (i == 15)
 				kill(pid, SIGKILL);
 			assert_true(fx_wait(&fx));
@@ -195,7 +199,8 @@ static void forked_child_takes_a_slot_of_its_own(void **state)
 	pid = fork();
 	if (!pid) {
 		struct translator *y = translator_enter(fx.hw);
-		bool ok = y && y->slot != slot && atomic_load(&y->slot->pid) == (u32)getpid();
+		bool ok = y && y->slot != slot &&
+			  atomic_load(&y->slot->pid) == (u32)getpid();
 
 		translator_leave(y);
 		_exit(!ok);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Registers: access rules, command handshakes, the invalidation queue, fault recording. */
+/* Registers: access rules, command handshakes, the invalidation queue, fault recording.
+ */
 #include <string.h>
 
 #include "tests/unit/vtd/vtd_fixture.h"
@@ -8,7 +9,8 @@
 
 static void capabilities_are_the_golden_units(void **state)
 {
-	struct vtd_unit_config c = { .aw_bits = 39, .caching_mode = true, .snoop_control = true };
+	struct vtd_unit_config c = {
+		.aw_bits = 39, .caching_mode = true, .snoop_control = true};
 	struct fx fx;
 
 	fx_init(&fx, NULL);
@@ -24,8 +26,8 @@ static void capabilities_are_the_golden_units(void **state)
 
 static void read_only_registers_ignore_writes(void **state)
 {
-	static const u16 ro[] = { VTD_VER, VTD_CAP, VTD_ECAP, VTD_GSTS, VTD_IQH, VTD_IQERCD,
-				  0x60, VTD_PMEN, VTD_PQA, 0x500 };
+	static const u16 ro[] = {VTD_VER,    VTD_CAP, VTD_ECAP, VTD_GSTS, VTD_IQH,
+				 VTD_IQERCD, 0x60,    VTD_PMEN, VTD_PQA,  0x500};
 	struct fx fx;
 
 	fx_init(&fx, NULL);
@@ -69,7 +71,8 @@ static void halves_of_wide_registers_combine(void **state)
 
 static void gcmd_bits_are_reported(void **state)
 {
-	struct vtd_unit_config none = { .no_intremap = true, .no_queued_invalidation = true };
+	struct vtd_unit_config none = {.no_intremap = true,
+				       .no_queued_invalidation = true};
 	struct fx fx;
 
 	fx_init(&fx, NULL);
@@ -86,7 +89,8 @@ static void gcmd_bits_are_reported(void **state)
 	fx_exit(&fx);
 
 	fx_init(&fx, &none);
-	fx_wr32(&fx, VTD_GCMD, VTD_GCMD_QIE | VTD_GCMD_IRE | VTD_GCMD_SIRTP | VTD_GCMD_SFL);
+	fx_wr32(&fx, VTD_GCMD,
+		VTD_GCMD_QIE | VTD_GCMD_IRE | VTD_GCMD_SIRTP | VTD_GCMD_SFL);
 	assert_int_equal(fx_rd32(&fx, VTD_GSTS), 0);
 	fx_exit(&fx);
 }
@@ -104,7 +108,8 @@ static void register_invalidation_completes(void **state)
 		assert_false(v & VTD_CCMD_ICC);
 		assert_int_equal(v >> VTD_CCMD_CAIG_SHIFT & 3, g);
 		fx_wr64(&fx, VTD_IOTLB_BASE, 0x1000 | 18);
-		fx_wr64(&fx, VTD_IOTLB_BASE + 8, VTD_IOTLB_IVT | g << VTD_IOTLB_IIRG_SHIFT | did);
+		fx_wr64(&fx, VTD_IOTLB_BASE + 8,
+			VTD_IOTLB_IVT | g << VTD_IOTLB_IIRG_SHIFT | did);
 		v = fx_rd64(&fx, VTD_IOTLB_BASE + 8);
 		assert_false(v & VTD_IOTLB_IVT);
 		assert_int_equal(v >> VTD_IOTLB_IAIG_SHIFT & 3, g);
@@ -125,7 +130,8 @@ static void register_invalidation_completes(void **state)
 	assert_int_equal(dma_read(fx.hw, FX_FN, 0x1000, &word, 4), 0);
 	*fx_pte(&fx, table, 4, 0x1000, 1) = 0;
 	assert_int_equal(dma_read(fx.hw, FX_FN, 0x1000, &word, 4), 0);
-	fx_wr64(&fx, VTD_IOTLB_BASE + 8, VTD_IOTLB_IVT | 2ULL << VTD_IOTLB_IIRG_SHIFT | did);
+	fx_wr64(&fx, VTD_IOTLB_BASE + 8,
+		VTD_IOTLB_IVT | 2ULL << VTD_IOTLB_IIRG_SHIFT | did);
 	assert_int_equal(dma_read(fx.hw, FX_FN, 0x1000, &word, 4), -EFAULT);
 	/* With the queue on, registers must not be used, and do nothing. */
 	fx_wr64(&fx, VTD_IQA, fx.queue);
@@ -146,7 +152,8 @@ static void queue_waits_write_status_and_raise_event(void **state)
 	for (unsigned i = 0; i < 600; i++)
 		assert_true(fx_wait(&fx));
 	assert_int_equal(fx_rd64(&fx, VTD_IQH), fx.tail);
-	/* IF: masked, it pends; once unmasked it is raised; IWC holds back further ones. */
+	/* IF: masked, it pends; once unmasked it is raised; IWC holds back further ones.
+	 */
 	fx_submit(&fx, VTD_QI_WAIT | VTD_QI_WAIT_IF, 0);
 	assert_int_equal(fx_rd32(&fx, VTD_ICS), VTD_ICS_IWC);
 	assert_int_equal(fx_rd32(&fx, VTD_IECTL), VTD_ECTL_IM | VTD_ECTL_IP);
@@ -173,7 +180,8 @@ static void queue_error(struct fx *fx, u64 lo, u64 hi, unsigned iqei)
 	/* Nothing goes on until software clears the error. */
 	assert_false(fx_wait(fx));
 	/* As Linux does: the bad descriptor becomes the wait, the error is cleared. */
-	memcpy(fx_qword(fx, fx->queue + at), fx_qword(fx, fx->queue + (at + 16) % 4096), 16);
+	memcpy(fx_qword(fx, fx->queue + at), fx_qword(fx, fx->queue + (at + 16) % 4096),
+	       16);
 	fx_wr32(fx, VTD_FSTS, VTD_FSTS_IQE);
 	assert_int_equal(fx_rd32(fx, VTD_FSTS) & VTD_FSTS_IQE, 0);
 	assert_int_equal(fx_rd64(fx, VTD_IQH), fx->tail);
@@ -191,7 +199,8 @@ static void queue_errors_stop_at_the_descriptor(void **state)
 	queue_error(&fx, 0xf | 7 << 9, 0, VTD_IQEI_TYPE);
 	queue_error(&fx, VTD_QI_CONTEXT, 0, VTD_IQEI_RESERVED);
 	queue_error(&fx, VTD_QI_CONTEXT | VTD_QI_GRAN(1), 1, VTD_IQEI_RESERVED);
-	queue_error(&fx, VTD_QI_CONTEXT | VTD_QI_GRAN(1) | BIT_ULL(63), 0, VTD_IQEI_RESERVED);
+	queue_error(&fx, VTD_QI_CONTEXT | VTD_QI_GRAN(1) | BIT_ULL(63), 0,
+		    VTD_IQEI_RESERVED);
 	queue_error(&fx, VTD_QI_IOTLB | VTD_QI_GRAN(0), 0, VTD_IQEI_RESERVED);
 	queue_error(&fx, VTD_QI_IOTLB | VTD_QI_GRAN(3), 19, VTD_IQEI_RESERVED);
 	queue_error(&fx, VTD_QI_IOTLB | VTD_QI_GRAN(3), 0x80, VTD_IQEI_RESERVED);
@@ -208,9 +217,9 @@ static void queue_that_is_not_there_is_an_error(void **state)
 		u64 iqa, iqt;
 		unsigned iqei;
 	} cases[] = {
-		{ 0x7000000000ULL, 16, VTD_IQEI_FETCH },
-		{ 0x10000 | VTD_IQA_DW, 32, VTD_IQEI_WIDTH },
-		{ 0x10000, 4096, VTD_IQEI_TAIL },
+		{0x7000000000ULL, 16, VTD_IQEI_FETCH},
+		{0x10000 | VTD_IQA_DW, 32, VTD_IQEI_WIDTH},
+		{0x10000, 4096, VTD_IQEI_TAIL},
 	};
 	struct fx fx;
 
@@ -231,7 +240,7 @@ static void queue_that_is_not_there_is_an_error(void **state)
 
 static void faults_are_recorded_in_turn_then_overflow(void **state)
 {
-	struct vtd_unit_config c = { .nr_fault_regs = 3 };
+	struct vtd_unit_config c = {.nr_fault_regs = 3};
 	u64 table, hi;
 	struct fx fx;
 	u32 word;
@@ -305,7 +314,7 @@ static void fault_processing_disabled_records_nothing(void **state)
 
 static void setup_refuses_what_does_not_exist(void **state)
 {
-	struct vtd_unit_config c = { 0 };
+	struct vtd_unit_config c = {0};
 	struct fx fx;
 
 	fx_init(&fx, NULL);
@@ -313,9 +322,9 @@ static void setup_refuses_what_does_not_exist(void **state)
 	assert_int_equal(vtd_unit_setup(fx.hw, HW_MAX_UNITS, &c), -EINVAL);
 	c.aw_bits = 40;
 	assert_int_equal(vtd_unit_setup(fx.hw, 1, &c), -EINVAL);
-	c = (struct vtd_unit_config){ .nr_fault_regs = VTD_MAX_FAULT_REGS + 1 };
+	c = (struct vtd_unit_config){.nr_fault_regs = VTD_MAX_FAULT_REGS + 1};
 	assert_int_equal(vtd_unit_setup(fx.hw, 1, &c), -EINVAL);
-	c = (struct vtd_unit_config){ .regs = 0x123 };
+	c = (struct vtd_unit_config){.regs = 0x123};
 	assert_int_equal(vtd_unit_setup(fx.hw, 1, &c), -EINVAL);
 	fx_exit(&fx);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Interrupt remapping: messages of an MSI capability, each reason, source checks, caching. */
+/* Interrupt remapping: messages of an MSI capability, each reason, source checks,
+ * caching. */
 #include <string.h>
 
 #include "tests/unit/vtd/vtd_fixture.h"
@@ -64,7 +65,7 @@ static void compat_decodes_destination_and_vector(void **state)
 
 static void compat_blocked_unless_cfi(void **state)
 {
-	struct vtd_unit_config eim = { .eim = true };
+	struct vtd_unit_config eim = {.eim = true};
 	struct fx fx;
 
 	remap_init(&fx, NULL);
@@ -142,19 +143,19 @@ static void source_ids_are_checked(void **state)
 		u16 sid;
 		bool ok;
 	} cases[] = {
-		{ 0, 0x999, true },
-		{ VTD_IRTE_SVT(1) | VTD_IRTE_SID(0x128), 0x128, true },
-		{ VTD_IRTE_SVT(1) | VTD_IRTE_SID(0x128), 0x129, false },
-		{ VTD_IRTE_SVT(1) | VTD_IRTE_SQ(1) | VTD_IRTE_SID(0x128), 0x12c, true },
-		{ VTD_IRTE_SVT(1) | VTD_IRTE_SQ(1) | VTD_IRTE_SID(0x128), 0x12a, false },
-		{ VTD_IRTE_SVT(1) | VTD_IRTE_SQ(2) | VTD_IRTE_SID(0x128), 0x12e, true },
-		{ VTD_IRTE_SVT(1) | VTD_IRTE_SQ(2) | VTD_IRTE_SID(0x128), 0x129, false },
-		{ VTD_IRTE_SVT(1) | VTD_IRTE_SQ(3) | VTD_IRTE_SID(0x128), 0x12f, true },
-		{ VTD_IRTE_SVT(1) | VTD_IRTE_SQ(3) | VTD_IRTE_SID(0x128), 0x130, false },
-		{ VTD_IRTE_SVT(2) | VTD_IRTE_SID(0x0204), 0x200, true },
-		{ VTD_IRTE_SVT(2) | VTD_IRTE_SID(0x0204), 0x4ff, true },
-		{ VTD_IRTE_SVT(2) | VTD_IRTE_SID(0x0204), 0x500, false },
-		{ VTD_IRTE_SVT(2) | VTD_IRTE_SID(0x0204), 0x1ff, false },
+		{0, 0x999, true},
+		{VTD_IRTE_SVT(1) | VTD_IRTE_SID(0x128), 0x128, true},
+		{VTD_IRTE_SVT(1) | VTD_IRTE_SID(0x128), 0x129, false},
+		{VTD_IRTE_SVT(1) | VTD_IRTE_SQ(1) | VTD_IRTE_SID(0x128), 0x12c, true},
+		{VTD_IRTE_SVT(1) | VTD_IRTE_SQ(1) | VTD_IRTE_SID(0x128), 0x12a, false},
+		{VTD_IRTE_SVT(1) | VTD_IRTE_SQ(2) | VTD_IRTE_SID(0x128), 0x12e, true},
+		{VTD_IRTE_SVT(1) | VTD_IRTE_SQ(2) | VTD_IRTE_SID(0x128), 0x129, false},
+		{VTD_IRTE_SVT(1) | VTD_IRTE_SQ(3) | VTD_IRTE_SID(0x128), 0x12f, true},
+		{VTD_IRTE_SVT(1) | VTD_IRTE_SQ(3) | VTD_IRTE_SID(0x128), 0x130, false},
+		{VTD_IRTE_SVT(2) | VTD_IRTE_SID(0x0204), 0x200, true},
+		{VTD_IRTE_SVT(2) | VTD_IRTE_SID(0x0204), 0x4ff, true},
+		{VTD_IRTE_SVT(2) | VTD_IRTE_SID(0x0204), 0x500, false},
+		{VTD_IRTE_SVT(2) | VTD_IRTE_SID(0x0204), 0x1ff, false},
 	};
 	struct fx fx;
 

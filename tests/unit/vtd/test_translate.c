@@ -13,14 +13,16 @@
 
 static u64 hint; /* dma_request.len */
 
-static int translate(struct fx *fx, u16 sid, u64 iova, u8 access, struct dma_translation *t,
-		     struct dma_fault *f)
+static int translate(struct fx *fx, u16 sid, u64 iova, u8 access,
+		     struct dma_translation *t, struct dma_fault *f)
 {
-	struct dma_request req = {
-		.sid = sid, .access = access, .pasid = NO_PASID, .iova = iova, .len = hint
-	};
+	struct dma_request req = {.sid = sid,
+				  .access = access,
+				  .pasid = NO_PASID,
+				  .iova = iova,
+				  .len = hint};
 	struct translator *x = translator_enter(fx->hw);
-	struct dma_fault fault = { 0 };
+	struct dma_fault fault = {0};
 	int ret;
 
 	ret = vtd_unit_ops.translate(fx->hw, &fx->hw->units[0], x, &req, t, &fault);
@@ -60,10 +62,10 @@ static void unit_translation_off_identity(void **state)
 
 static void walk_all_sizes_and_levels(void **state)
 {
-	static const unsigned widths[] = { 39, 48, 57 };
+	static const unsigned widths[] = {39, 48, 57};
 
 	for (unsigned i = 0; i < 3; i++) {
-		struct vtd_unit_config c = { .aw_bits = 57 };
+		struct vtd_unit_config c = {.aw_bits = 57};
 		unsigned levels = 3 + i;
 		u64 top = 1ULL << (widths[i] - 1), table;
 		struct fx fx;
@@ -77,7 +79,8 @@ static void walk_all_sizes_and_levels(void **state)
 		for (int again = 0; again < 2; again++) {
 			expect_phys(&fx, top + 0x1234, DMA_WRITE, 0x7234);
 			expect_phys(&fx, top + SZ_2M + 0x12345, DMA_READ, 0x612345);
-			expect_phys(&fx, top + SZ_1G + 0x1234567, DMA_READ, 5 * SZ_1G + 0x1234567);
+			expect_phys(&fx, top + SZ_1G + 0x1234567, DMA_READ,
+				    5 * SZ_1G + 0x1234567);
 			expect_fault(&fx, top + SZ_1G + 8, DMA_WRITE, 5, FAULT_WRITE);
 			expect_fault(&fx, top + 0x2000, DMA_READ, 6, FAULT_NOT_PRESENT);
 			expect_fault(&fx, 1ULL << widths[i], DMA_READ,
@@ -98,10 +101,10 @@ static void faults_have_the_specified_reasons(void **state)
 	fx_enable(&fx, table | VTD_CTX_P, aw);
 	root = fx_qword(&fx, fx.root + (FX_SID >> 8) * 16);
 
-#define CASE(reason, class)                                                              \
-	do {                                                                             \
-		fx_flush_all(&fx);                                                       \
-		expect_fault(&fx, 0x1000, DMA_READ, reason, class);                      \
+#define CASE(reason, class)                                         \
+	do {                                                        \
+		fx_flush_all(&fx);                                  \
+		expect_fault(&fx, 0x1000, DMA_READ, reason, class); \
 	} while (0)
 	*root = fx.context;
 	CASE(VTD_FR_ROOT_NOT_PRESENT, FAULT_BLOCKED);
@@ -184,13 +187,14 @@ static void permissions_are_the_and_of_all_levels(void **state)
 
 static void pass_through_needs_no_table(void **state)
 {
-	struct vtd_unit_config c = { .no_pass_through = true };
+	struct vtd_unit_config c = {.no_pass_through = true};
 	struct fx fx;
 
 	fx_init(&fx, NULL);
 	fx_enable(&fx, VTD_CTX_P | VTD_CTX_TT(VTD_TT_PASS_THROUGH), VTD_CTX_AW(2));
 	expect_phys(&fx, 0xabcdef, DMA_WRITE, 0xabcdef);
-	expect_fault(&fx, BIT_ULL(48), DMA_WRITE, VTD_FR_ADDRESS_WIDTH, FAULT_ADDRESS_WIDTH);
+	expect_fault(&fx, BIT_ULL(48), DMA_WRITE, VTD_FR_ADDRESS_WIDTH,
+		     FAULT_ADDRESS_WIDTH);
 	fx_exit(&fx);
 	fx_init(&fx, &c);
 	fx_enable(&fx, VTD_CTX_P | VTD_CTX_TT(VTD_TT_PASS_THROUGH), VTD_CTX_AW(2));
@@ -200,7 +204,7 @@ static void pass_through_needs_no_table(void **state)
 
 static void snoop_bit_allowed_with_snoop_control(void **state)
 {
-	struct vtd_unit_config c = { .snoop_control = true };
+	struct vtd_unit_config c = {.snoop_control = true};
 	struct fx fx;
 	u64 table;
 
@@ -212,7 +216,8 @@ static void snoop_bit_allowed_with_snoop_control(void **state)
 	fx_exit(&fx);
 }
 
-/* Each kind of invalidation that must drop an entry does, and what need not be, is not. */
+/* Each kind of invalidation that must drop an entry does, and what need not be, is not.
+ */
 static void stale_until_invalidated(void **state)
 {
 	struct fx fx;
@@ -234,7 +239,9 @@ static void stale_until_invalidated(void **state)
 
 	/* A new context with the same domain id: the IOTLB goes on with the old pages. */
 	fx_context(&fx, FX_SID, t2 | VTD_CTX_P, VTD_CTX_AW(2) | VTD_CTX_DID(5));
-	fx_submit(&fx, VTD_QI_CONTEXT | VTD_QI_GRAN(VTD_GRAN_DEVICE) | VTD_QI_CC_SID(FX_SID), 0);
+	fx_submit(&fx,
+		  VTD_QI_CONTEXT | VTD_QI_GRAN(VTD_GRAN_DEVICE) | VTD_QI_CC_SID(FX_SID),
+		  0);
 	expect_phys(&fx, 0x1000, DMA_READ, 0x8000);
 	fx_submit(&fx, VTD_QI_IOTLB | VTD_QI_GRAN(VTD_GRAN_DOMAIN) | VTD_QI_DID(5), 0);
 	expect_phys(&fx, 0x1000, DMA_READ, 0x9000);
@@ -249,7 +256,7 @@ static void stale_until_invalidated(void **state)
 
 static void caching_mode_caches_not_present(void **state)
 {
-	struct vtd_unit_config c = { .caching_mode = true };
+	struct vtd_unit_config c = {.caching_mode = true};
 
 	for (int cm = 0; cm < 2; cm++) {
 		struct fx fx;
@@ -263,7 +270,8 @@ static void caching_mode_caches_not_present(void **state)
 		if (cm) {
 			expect_fault(&fx, 0x1000, DMA_WRITE, 5, FAULT_NOT_PRESENT);
 			fx_submit(&fx,
-				  VTD_QI_IOTLB | VTD_QI_GRAN(VTD_GRAN_PAGE) | VTD_QI_DID(5),
+				  VTD_QI_IOTLB | VTD_QI_GRAN(VTD_GRAN_PAGE) |
+					  VTD_QI_DID(5),
 				  0x1000);
 		}
 		expect_phys(&fx, 0x1000, DMA_READ, 0x7000);
@@ -271,7 +279,8 @@ static void caching_mode_caches_not_present(void **state)
 	}
 }
 
-/* The reference: one flat function from the tables to an answer, straight from chapter 3. */
+/* The reference: one flat function from the tables to an answer, straight from chapter 3.
+ */
 struct answer {
 	u16 reason; /* 0: translated */
 	u64 phys;
@@ -279,38 +288,39 @@ struct answer {
 
 static struct answer reference(struct fx *fx, u16 sid, u64 iova, u8 access)
 {
-	u64 ram = fx->hw->hdr->ram_size, host = (1ULL << 48) - 1, at, lo, hi, entry, table;
+	u64 ram = fx->hw->hdr->ram_size, host = (1ULL << 48) - 1, at, lo, hi, entry,
+	    table;
 	unsigned levels, l, width;
 
 	at = fx->root + (sid >> 8) * 16;
 	lo = *fx_qword(fx, at);
 	hi = *fx_qword(fx, at + 8);
 	if (!(lo & 1))
-		return (struct answer){ 1, 0 };
+		return (struct answer){1, 0};
 	if (hi || (lo & 0xffe) || (lo & ~host))
-		return (struct answer){ 0xa, 0 };
+		return (struct answer){0xa, 0};
 	at = (lo & ~0xfffULL) + (sid & 0xff) * 16;
 	if (at + 16 > ram)
-		return (struct answer){ 9, 0 };
+		return (struct answer){9, 0};
 	lo = *fx_qword(fx, at);
 	hi = *fx_qword(fx, at + 8);
 	if (!(lo & 1))
-		return (struct answer){ 2, 0 };
+		return (struct answer){2, 0};
 	if ((lo & 0xff0) || (hi >> 24) || (hi & 0x80))
-		return (struct answer){ 0xb, 0 };
+		return (struct answer){0xb, 0};
 	if ((hi & 7) != 1 && (hi & 7) != 2)
-		return (struct answer){ 3, 0 };
+		return (struct answer){3, 0};
 	if ((lo >> 2 & 3) == 2) {
 		if (iova >> 48)
-			return (struct answer){ 4, 0 };
-		return (struct answer){ 0, iova };
+			return (struct answer){4, 0};
+		return (struct answer){0, iova};
 	}
 	if ((lo >> 2 & 3) != 0 || (lo & ~0xfffULL & ~host))
-		return (struct answer){ 3, 0 };
+		return (struct answer){3, 0};
 	levels = (hi & 7) + 2;
 	width = 12 + 9 * levels;
 	if (iova >> width)
-		return (struct answer){ 4, 0 };
+		return (struct answer){4, 0};
 	table = lo & ~0xfffULL;
 	for (l = levels;; l--) {
 		unsigned shift = 12 + 9 * (l - 1);
@@ -319,22 +329,22 @@ static struct answer reference(struct fx *fx, u16 sid, u64 iova, u8 access)
 
 		at = table + index * 8;
 		if (at + 8 > ram)
-			return (struct answer){ 7, 0 };
+			return (struct answer){7, 0};
 		entry = *fx_qword(fx, at);
 		if (access == DMA_WRITE && !(entry & 2))
-			return (struct answer){ 5, 0 };
+			return (struct answer){5, 0};
 		if (access == DMA_READ && !(entry & 1))
-			return (struct answer){ 6, 0 };
+			return (struct answer){6, 0};
 		page = l == 1 || (entry & 0x80);
 		if ((entry & 0x80) && l > 3)
-			return (struct answer){ 0xc, 0 };
+			return (struct answer){0xc, 0};
 		if ((entry & 0x800) || (entry & BIT_ULL(62)) || (entry >> 48 & 0xf))
-			return (struct answer){ 0xc, 0 };
+			return (struct answer){0xc, 0};
 		if (page && (entry & 0xffffffffff000ULL & (size - 1)))
-			return (struct answer){ 0xc, 0 };
+			return (struct answer){0xc, 0};
 		table = entry & 0xffffffffff000ULL;
 		if (page)
-			return (struct answer){ 0, table | (iova & (size - 1)) };
+			return (struct answer){0, table | (iova & (size - 1))};
 	}
 }
 
@@ -373,14 +383,17 @@ static void random_tables_agree_with_reference(void **state)
 		for (unsigned i = 0; i < 16; i++)
 			for (unsigned j = 0; j < 512; j++)
 				*fx_qword(&fx, pages[i] + j * 8) =
-					/* Runs of pages that follow each other are common. */
-					j && !rnd_one_in(&r, 3) ?
-						fx_qword(&fx, pages[i] + j * 8)[-1] + 4096 :
-						random_entry(&fx, &r, pages, 16);
+					/* Runs of pages that follow each other are
+					   common. */
+					j && !rnd_one_in(&r, 3)
+						? fx_qword(&fx, pages[i] + j * 8)[-1] +
+							  4096
+						: random_entry(&fx, &r, pages, 16);
 		fx_context(&fx, FX_SID,
 			   pages[0] | VTD_CTX_P |
 				   (rnd_one_in(&r, 10) ? 1ULL << rnd_below(&r, 64) : 0),
-			   VTD_CTX_AW(1 + rnd_below(&r, 2)) | VTD_CTX_DID(rnd_below(&r, 4)) |
+			   VTD_CTX_AW(1 + rnd_below(&r, 2)) |
+				   VTD_CTX_DID(rnd_below(&r, 4)) |
 				   (rnd_one_in(&r, 20) ? 1ULL << rnd_below(&r, 64) : 0));
 		fx_flush_all(&fx);
 		for (unsigned i = 0; i < 2000; i++) {
@@ -397,8 +410,8 @@ static void random_tables_agree_with_reference(void **state)
 			/* Some twice, to meet the TLB. */
 			if (rnd_one_in(&r, 2))
 				(void)translate(&fx, FX_SID, iova ^ (rnd_u64(&r) & 0xfff),
-						rnd_one_in(&r, 2) ? DMA_READ : DMA_WRITE, &t,
-						NULL);
+						rnd_one_in(&r, 2) ? DMA_READ : DMA_WRITE,
+						&t, NULL);
 			want = reference(&fx, FX_SID, iova, access);
 			ret = translate(&fx, FX_SID, iova, access, &t, &f);
 			if (want.reason) {
@@ -411,7 +424,8 @@ static void random_tables_agree_with_reference(void **state)
 				assert_int_equal(ret, 0);
 				assert_int_equal(t.phys, want.phys);
 				ok++;
-				/* What is said to be contiguous is so: its end, and inside. */
+				/* What is said to be contiguous is so: its end, and
+				 * inside. */
 				end = reference(&fx, FX_SID, iova + t.len - 1, access);
 				assert_int_equal(end.reason, 0);
 				assert_int_equal(end.phys, t.phys + t.len - 1);

@@ -39,7 +39,7 @@ static const struct hw_host_ops ops = {
 
 void fx_init(struct fx *fx, const struct vtd_unit_config *config)
 {
-	struct vtd_unit_config plain = { 0 };
+	struct vtd_unit_config plain = {0};
 
 	memset(fx, 0, sizeof(*fx));
 	mutex_init(&fx->lock);
@@ -175,9 +175,11 @@ u64 *fx_pte(struct fx *fx, u64 root, unsigned levels, u64 iova, unsigned level)
 	}
 }
 
-void fx_map(struct fx *fx, u64 root, unsigned levels, u64 iova, u64 phys, unsigned lg2, u64 bits)
+void fx_map(struct fx *fx, u64 root, unsigned levels, u64 iova, u64 phys, unsigned lg2,
+	    u64 bits)
 {
 	unsigned level = lg2 == 30 ? 3 : lg2 == 21 ? 2 : 1;
 
-	*fx_pte(fx, root, levels, iova, level) = phys | bits | (level > 1 ? VTD_SS_PS : 0);
+	*fx_pte(fx, root, levels, iova, level) =
+		phys | bits | (level > 1 ? VTD_SS_PS : 0);
 }

@@ -53,7 +53,8 @@ void fx_submit(struct fx *fx, u64 lo, u64 hi);
 bool fx_wait(struct fx *fx);
 void fx_flush_all(struct fx *fx);
 /* One page of @lg2 size at @iova -> @phys in the table @root of @levels levels. */
-void fx_map(struct fx *fx, u64 root, unsigned levels, u64 iova, u64 phys, unsigned lg2, u64 bits);
+void fx_map(struct fx *fx, u64 root, unsigned levels, u64 iova, u64 phys, unsigned lg2,
+	    u64 bits);
 /* The entry that maps @iova at level @level. */
 u64 *fx_pte(struct fx *fx, u64 root, unsigned levels, u64 iova, unsigned level);
 
