@@ -145,7 +145,8 @@ u64 of_machine_ram_size(const struct of_machine *om)
 
 u32 of_machine_nr_functions(const struct of_machine *om)
 {
-	return max(om->nr_functions, 1U);
+	/* A unit may be a function itself. */
+	return max(om->nr_functions + om->nr_units, 1U);
 }
 
 const char *of_machine_cmdline(const struct of_machine *om)
@@ -280,6 +281,33 @@ static int build_units(struct of_machine *om, struct machine *m)
 	return 0;
 }
 
+/* On the first root bus of the unit's segment. */
+static int build_unit_functions(struct of_machine *om, struct machine *m)
+{
+	struct of_host *host;
+	unsigned i;
+	int ret;
+
+	for (i = 0; i < om->nr_units; i++) {
+		struct of_unit *unit = &om->units[i];
+
+		if (!unit->type->add_functions)
+			continue;
+		list_for_each_entry(host, &om->hosts, node) {
+			if (host->segment != unit->desc.segment)
+				continue;
+			ret = unit->type->add_functions(m, &unit->desc, host->hw);
+			if (ret) {
+				of_defect(&om->defects, unit->path, NULL,
+					  "there is no room for its function: %s", strerror(-ret));
+				return ret;
+			}
+			break;
+		}
+	}
+	return 0;
+}
+
 static int build(struct of_machine *om, struct machine *m)
 {
 	struct of_host *host;
@@ -294,6 +322,9 @@ static int build(struct of_machine *om, struct machine *m)
 		if (ret)
 			return ret;
 	}
+	ret = build_unit_functions(om, m);
+	if (ret)
+		return ret;
 	ret = pci_firmware_assign(m->pci, &what);
 	if (ret) {
 		of_defect_line(&om->defects, "%s: %s", om->path,

@@ -21,6 +21,7 @@
 
 struct machine;
 struct of_machine;
+struct pci_hw_bus;
 
 /* One property that a unit understands; boolean ones are 0 or 1 with max 1. */
 struct of_unit_property {
@@ -46,6 +47,9 @@ struct of_unit_type {
 	const struct of_unit_property *properties; /* ended by a NULL name */
 	/* Hardware: hw->units[desc->index] is zeroed. 0 or -errno (-EINVAL: a value). */
 	int (*create)(struct machine *m, const struct of_unit_desc *desc);
+	/* NULL, or: the unit's own PCI functions, after those of the machine file. */
+	int (*add_functions)(struct machine *m, const struct of_unit_desc *desc,
+			     struct pci_hw_bus *bus);
 	/* Software: the IOMMU driver starts. 0, -ENODEV: switched off by the command
 	 * line. */
 	int (*start)(struct machine *m, const struct of_unit_desc *desc);

@@ -422,6 +422,22 @@ static int parse_iommu_map(struct of_machine *om, int node, struct of_host *host
 	return 0;
 }
 
+/* Without a number of its own a host takes the first segment that nobody uses. */
+static u16 free_segment(const struct of_machine *om)
+{
+	const struct of_host *host;
+	u16 segment = 0;
+	bool used;
+
+	do {
+		used = false;
+		list_for_each_entry(host, &om->hosts, node)
+			used |= host->segment == segment;
+		segment += used;
+	} while (used);
+	return segment;
+}
+
 static bool hosts_overlap(const struct of_host *a, const struct of_host *b)
 {
 	return a->segment == b->segment && a->first <= b->last && b->first <= a->last;
@@ -445,6 +461,8 @@ static int parse_host(struct of_machine *om, int node)
 	}
 	if (!of_value(om, node, "linux,pci-domain", 0xffff, &seg))
 		host->segment = (u16)seg;
+	else
+		host->segment = free_segment(om);
 	parse_bus_range(om, node, host);
 	parse_host_ranges(om, node, host);
 	list_for_each_entry(other, &om->hosts, node) {

@@ -187,7 +187,8 @@ static u64 number(struct of_machine *om, int node, const char *name, u64 max)
 	return of_value(om, node, name, max, &val) ? 0 : val;
 }
 
-static void parse_port(struct of_machine *om, int node, struct of_fn *fn)
+static void parse_port(struct of_machine *om, int node, const struct of_bus *bus,
+		       struct of_fn *fn)
 {
 	static const char *const kinds[] = {
 		[PCI_FN_ROOT_PORT] = "root-port",   [PCI_FN_UPSTREAM] = "upstream",
@@ -197,8 +198,16 @@ static void parse_port(struct of_machine *om, int node, struct of_fn *fn)
 	const char *port = of_string(om, node, "moat,port");
 	unsigned i;
 
-	if (!of_has(om, node, "moat,port"))
+	if (!of_has(om, node, "moat,port")) {
+		const char *type = of_string(om, node, "device_type");
+
+		/* As boards describe the port below their host. */
+		if (type && !strcmp(type, "pci") &&
+		    !of_has(om, node, "moat,config-image"))
+			fn->desc.kind =
+				bus->bridge ? PCI_FN_PCI_BRIDGE : PCI_FN_ROOT_PORT;
 		return;
+	}
 	for (i = PCI_FN_ROOT_PORT; i < ARRAY_SIZE(kinds); i++) {
 		if (port && !strcmp(port, kinds[i])) {
 			fn->desc.kind = i;
@@ -378,6 +387,36 @@ static void parse_bridge(struct of_machine *om, int node, struct of_fn *fn)
 	parse_windows(om, node, fn);
 }
 
+/* compatible = "pciVVVV,DDDD": the binding's own word for the ids. */
+static void ids_from_compatible(struct of_machine *om, int node,
+				struct endpoint_pci_info *info)
+{
+	int len, n;
+	const char *list = fdt_getprop(om->blob, node, "compatible", &len), *p;
+	unsigned vendor, device;
+
+	for (p = list; p && p < list + len;
+	     p += strnlen(p, (size_t)(list + len - p)) + 1) {
+		n = 0;
+		if (list[len - 1] ||
+		    sscanf(p, "pci%4x,%4x%n", &vendor, &device, &n) != 2 || p[n] ||
+		    vendor == 0xffff)
+			continue;
+		info->vendor = (u16)vendor;
+		info->device = (u16)device;
+		return;
+	}
+}
+
+/* A board's node may speak of its interrupt controller here; a pin is one cell. */
+static u8 intx_pin(struct of_machine *om, int node)
+{
+	unsigned nr;
+	const fdt32_t *c = of_cells(om, node, "interrupts", &nr);
+
+	return c && nr == 1 && of_cell(c, 0) <= 4 ? (u8)of_cell(c, 0) : 0;
+}
+
 /* Identification of functions that no model and no image describes. */
 static void parse_ids(struct of_machine *om, int node, struct of_fn *fn)
 {
@@ -389,7 +428,9 @@ static void parse_ids(struct of_machine *om, int node, struct of_fn *fn)
 	info->subsystem = (u16)number(om, node, "subsystem-id", 0xffff);
 	info->class = (u32)number(om, node, "class-code", 0xffffff);
 	info->revision = (u8)number(om, node, "revision-id", 0xff);
-	info->intx_pin = (u8)number(om, node, "interrupts", 4);
+	info->intx_pin = intx_pin(om, node);
+	if (!info->vendor)
+		ids_from_compatible(om, node, info);
 	info->msi_vectors = (u8)number(om, node, "moat,msi", 32);
 	info->msi_64 = info->msi_vectors;
 	flag(om, node, "moat,msi-maskable", &info->msi_maskable);
@@ -520,7 +561,7 @@ static int parse_function(struct of_machine *om, int node, struct of_bus *bus)
 	if (!fn)
 		return -ENOMEM;
 	parse_model(om, node, fn);
-	parse_port(om, node, fn);
+	parse_port(om, node, bus, fn);
 	ret = parse_image(om, node, fn);
 	if (!ret)
 		ret = parse_driver(om, node, fn);

@@ -188,7 +188,8 @@ static const struct {
 	{"bus-range",
 	 "/dts-v1/;\n/ {\npcie { device_type = \"pci\";\nbus-range = <1 0>; }; };\n",
 	 ":4:", "bus-range"},
-	{"hosts overlap", HEAD "};\npcie@1 { device_type = \"pci\";" TAIL,
+	{"hosts overlap",
+	 HEAD "};\npcie@1 { device_type = \"pci\"; linux,pci-domain = <0>;" TAIL,
 	 ":8:", "belong to"},
 	{"ranges",
 	 "/dts-v1/;\n/ {\npcie { device_type = \"pci\";\nranges = <1 2>; }; };\n",
@@ -363,6 +364,38 @@ static void iommu_none_leaves_functions_alone(void **state)
 	of_machine_close(om);
 }
 
+/* Two hosts without a segment, a port that only device_type names, ids in compatible. */
+static void boards_of_few_words_are_understood(void **state)
+{
+	struct of_machine *om;
+	struct machine *m;
+	struct pci_host *host;
+	struct pci_dev *pdev;
+	char *error = NULL;
+
+	write_file(
+		HEAD
+		"}; pcie@1 { device_type = \"pci\"; #address-cells = <3>;\n"
+		"#size-cells = <2>; pcie@0 { device_type = \"pci\"; reg = <0 0 0 0 0>;\n"
+		"wifi@0 { compatible = \"pci168c,0040\", \"qcom,x\"; reg = <0 0 0 0 0>;\n"
+		"interrupts = <0 1 4>; }; };\n" TAIL);
+	assert_int_equal(of_machine_open(path, NULL, 0, &config, &om, &error), 0);
+	assert_int_equal(machine_create(&m, SZ_2M, 4, ""), 0);
+	m->hw.endpoint_models = models;
+	assert_int_equal(pci_host_create(m, &host), 0);
+	assert_int_equal(of_machine_build(om, m, &error), 0);
+	assert_int_equal(pci_host_scan(host), 0);
+	pdev = pci_get_domain_bus_and_slot(host, 1, 1, 0);
+	assert_non_null(pdev);
+	assert_int_equal(pdev->vendor, 0x168c);
+	assert_int_equal(pdev->device, 0x0040);
+	assert_int_equal(pci_pcie_type(pdev->bus->self), PCI_EXP_TYPE_ROOT_PORT);
+	put_device(&pdev->dev);
+	pci_host_destroy(host);
+	machine_destroy(m);
+	of_machine_close(om);
+}
+
 static void addresses_that_do_not_fit_are_told(void **state)
 {
 	static const char *const texts[] = {
@@ -477,6 +510,7 @@ int main(void)
 		cmocka_unit_test(blob_defects_name_the_node),
 		cmocka_unit_test(device_arguments_take_the_first_free_slot),
 		cmocka_unit_test(iommu_none_leaves_functions_alone),
+		cmocka_unit_test(boards_of_few_words_are_understood),
 		cmocka_unit_test(addresses_that_do_not_fit_are_told),
 		cmocka_unit_test(each_failed_allocation_leaves_nothing),
 	};
