@@ -17,8 +17,7 @@
 
 /* ---- accounting ------------------------------------------------------------------- */
 
-/* Charge @pages to @mm->locked_vm: 0, -ENOMEM beyond the limit. */
-static int charge_locked(struct machine *m, struct mm *mm, u64 pages, bool lock_cap)
+int vfio_charge_locked(struct machine *m, struct mm *mm, u64 pages, bool lock_cap)
 {
 	int ret = 0;
 
@@ -33,7 +32,7 @@ static int charge_locked(struct machine *m, struct mm *mm, u64 pages, bool lock_
 	return ret;
 }
 
-static void uncharge_locked(struct machine *m, struct mm *mm, u64 pages)
+void vfio_uncharge_locked(struct machine *m, struct mm *mm, u64 pages)
 {
 	mutex_lock(&m->lock);
 	WARN_ON(mm->locked_vm < pages);
@@ -104,7 +103,7 @@ int vfio_dma_map_domain(struct vfio_iommu *iommu, struct vfio_dma *dma,
 	return 0;
 }
 
-static void free_pin(struct vfio_dma *dma, struct vfio_pin *p)
+void vfio_free_pin(struct vfio_dma *dma, struct vfio_pin *p)
 {
 	list_del(&p->next);
 	if (p != &dma->first_pin)
@@ -126,7 +125,7 @@ static int pin_map_run(struct vfio_iommu *iommu, struct vfio_dma *dma, u64 pos, 
 		       dma->prot & IOMMU_WRITE, &p->pin);
 	if (ret)
 		goto err_free;
-	ret = charge_locked(m, dma->mm, pin_pages(p), dma->lock_cap);
+	ret = vfio_charge_locked(m, dma->mm, pin_pages(p), dma->lock_cap);
 	if (ret) {
 		pr_warn("RLIMIT_MEMLOCK (%llu) exceeded",
 			(unsigned long long)dma->mm->ops->memlock_limit(dma->mm));
@@ -141,11 +140,11 @@ static int pin_map_run(struct vfio_iommu *iommu, struct vfio_dma *dma, u64 pos, 
 
 err_uncharge:
 	dma->locked_vm -= pin_pages(p);
-	uncharge_locked(m, dma->mm, pin_pages(p));
+	vfio_uncharge_locked(m, dma->mm, pin_pages(p));
 err_unpin:
 	unpin_user(m, &p->pin);
 err_free:
-	free_pin(dma, p);
+	vfio_free_pin(dma, p);
 	return ret;
 }
 
@@ -161,9 +160,9 @@ static void unmap_unpin(struct vfio_iommu *iommu, struct vfio_dma *dma, u64 size
 			iommu_unmap(d->domain, dma->node.start, size);
 	list_for_each_entry_safe(p, tmp, &dma->pins, next) {
 		unpin_user(m, &p->pin);
-		free_pin(dma, p);
+		vfio_free_pin(dma, p);
 	}
-	uncharge_locked(m, dma->mm, dma->locked_vm);
+	vfio_uncharge_locked(m, dma->mm, dma->locked_vm);
 	dma->locked_vm = 0;
 }
 
@@ -216,51 +215,6 @@ static bool iova_valid(struct vfio_iommu *iommu, iova_t start, iova_t last)
 	return list_empty(&iommu->iova_list);
 }
 
-/* The mapping is from now on the caller's: it pays for the pages. */
-static int change_dma_owner(struct vfio_iommu *iommu, struct vfio_dma *dma,
-			    struct call *call)
-{
-	struct machine *m = iommu->core->machine;
-	struct mm *mm = call_mm(call);
-	bool lock_cap;
-	int ret;
-
-	if (mm == dma->mm)
-		return 0;
-	lock_cap = call_capable(call, CAP_IPC_LOCK);
-	ret = charge_locked(m, mm, dma->locked_vm, lock_cap);
-	if (ret)
-		return ret;
-	uncharge_locked(m, dma->mm, dma->locked_vm);
-	mm_put(dma->mm);
-	dma->mm = mm_get(mm);
-	dma->lock_cap = lock_cap;
-	return 0;
-}
-
-/*
- * A new address for a mapping whose old one was taken back. The pages stay the same:
- * the program promises that they are those at the new address.
- */
-static int set_vaddr(struct vfio_iommu *iommu, struct vfio_dma *dma, struct call *call,
-		     const struct vfio_iommu_type1_dma_map *map)
-{
-	int ret;
-
-	if (!dma)
-		return -ENOENT;
-	if (!dma->vaddr_invalid || dma->node.start != map->iova ||
-	    vfio_dma_size(dma) != map->size)
-		return -EINVAL;
-	ret = change_dma_owner(iommu, dma, call);
-	if (ret)
-		return ret;
-	dma->vaddr = map->vaddr;
-	dma->vaddr_invalid = false;
-	iommu->vaddr_invalid_count--;
-	return 0;
-}
-
 static long map_dma(struct vfio_iommu *iommu, struct call *call, u64 arg)
 {
 	struct vfio_iommu_type1_dma_map map;
@@ -294,7 +248,7 @@ static long map_dma(struct vfio_iommu *iommu, struct call *call, u64 arg)
 
 	dma = vfio_find_dma(iommu, map.iova, iova_last);
 	if (vaddr_only)
-		return set_vaddr(iommu, dma, call, &map);
+		return vfio_dma_set_vaddr(iommu, dma, call, &map);
 	if (dma)
 		return -EEXIST;
 	if (!iommu->dma_avail)
@@ -338,32 +292,6 @@ err_free:
 /* ---- UNMAP_DMA -----------------------------------------------------------------------
  */
 
-/* All mappings from @first on in the range lose their address, or none. */
-static int invalidate_vaddr(struct vfio_iommu *iommu, struct vfio_dma *first, iova_t iova,
-			    iova_t last, u64 *unmapped)
-{
-	struct vfio_dma *dma;
-
-	for (dma = first; dma; dma = vfio_next_dma(dma, iova, last)) {
-		if (!iommu->v2 && iova > dma->node.start)
-			break;
-		if (dma->vaddr_invalid)
-			goto undo;
-		dma->vaddr_invalid = true;
-		iommu->vaddr_invalid_count++;
-		*unmapped += vfio_dma_size(dma);
-	}
-	return 0;
-
-undo:
-	for (; first != dma; first = vfio_next_dma(first, iova, last)) {
-		first->vaddr_invalid = false;
-		iommu->vaddr_invalid_count--;
-	}
-	*unmapped = 0;
-	return -EINVAL;
-}
-
 static int unmap_range(struct vfio_iommu *iommu, struct call *call,
 		       struct vfio_iommu_type1_dma_unmap *unmap,
 		       const struct vfio_bitmap *bitmap)
@@ -406,7 +334,7 @@ static int unmap_range(struct vfio_iommu *iommu, struct call *call,
 			return ret;
 	}
 	if (unmap->flags & VFIO_DMA_UNMAP_FLAG_VADDR) {
-		ret = invalidate_vaddr(iommu, dma, iova, last, &unmapped);
+		ret = vfio_invalidate_vaddr(iommu, dma, iova, last, &unmapped);
 	} else {
 		for (; dma; dma = next) {
 			iova_t first = dma->node.start, end = dma->node.last;

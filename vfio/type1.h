@@ -116,6 +116,20 @@ void vfio_remove_dma(struct vfio_iommu *iommu, struct vfio_dma *dma);
 int __must_check vfio_dma_map_domain(struct vfio_iommu *iommu, struct vfio_dma *dma,
 				     struct vfio_domain *domain);
 
+/* Charge @pages to @mm->locked_vm: 0, -ENOMEM beyond the limit. */
+int __must_check vfio_charge_locked(struct machine *m, struct mm *mm, u64 pages,
+				    bool lock_cap);
+void vfio_uncharge_locked(struct machine *m, struct mm *mm, u64 pages);
+void vfio_free_pin(struct vfio_dma *dma, struct vfio_pin *p);
+
+/* vaddr.c */
+/* All mappings from @first on in the range lose their address, or none: 0, -EINVAL. */
+int vfio_invalidate_vaddr(struct vfio_iommu *iommu, struct vfio_dma *first, iova_t iova,
+			  iova_t last, u64 *unmapped);
+/* 0; -ENOENT: no mapping; -EINVAL: not this one, or it has its address; -ENOMEM. */
+int vfio_dma_set_vaddr(struct vfio_iommu *iommu, struct vfio_dma *dma, struct call *call,
+		       const struct vfio_iommu_type1_dma_map *map);
+
 /* attach.c */
 int vfio_type1_attach_group(void *iommu_data, struct iommu_group *group);
 void vfio_type1_detach_group(void *iommu_data, struct iommu_group *group);

@@ -13,6 +13,7 @@
 
 #include "base/fault_inject.h"
 #include "iommu/iommu.h"
+#include "machine/dma.h"
 #include "tests/unit/vfio/vfio_fixture.h"
 
 #define RW (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
@@ -97,6 +98,41 @@ static void type1_map_of_bar_reaches_peer(void **state)
 	assert_int_equal(unmap(o.c, 0, 0, VFIO_DMA_UNMAP_FLAG_ALL), 2 * PAGE_SIZE);
 	close_all(&o);
 	munmap(bar, 2 * PAGE_SIZE);
+}
+
+/* The successor of a program takes over its mappings, pages and charge included. */
+static void type1_vaddr_of_successor_moves_mapping_and_charge(void **state)
+{
+	const u32 take = VFIO_DMA_UNMAP_FLAG_VADDR, give = VFIO_DMA_MAP_FLAG_VADDR;
+	struct opened o = open_device(EDU, VFIO_TYPE1v2_IOMMU);
+	struct iommu_domain *domain = iommu_get_domain_for_dev(&device(EDU)->dev);
+	struct mm *old = dbl.mm, next = *old;
+	u8 *p = pages(4), *q = pages(4);
+	u32 word = 0;
+
+	refcount_set(&next.ref, 2);
+	next.locked_vm = 0;
+	next.places = NULL;
+	INIT_LIST_HEAD(&next.pins);
+	assert_int_equal(hw_mm_alloc(&dbl.m->hw, old->pid, &next.index), 0);
+	assert_int_equal(map(o.c, p, 0x10000, 4 * PAGE_SIZE, RW), 0);
+	assert_int_equal(map(o.c, q, 0x10000, 4 * PAGE_SIZE, give), -EINVAL);
+	assert_int_equal(unmap(o.c, 0x10000, 4 * PAGE_SIZE, take), 4 * PAGE_SIZE);
+	assert_int_equal(unmap(o.c, 0x10000, 4 * PAGE_SIZE, take), -EINVAL);
+	*(u32 *)(q + 0x1000) = 0x600df00d;
+	dbl.mm = &next;
+	assert_int_equal(map(o.c, q, 0x10000, 2 * PAGE_SIZE, give), -EINVAL);
+	assert_int_equal(map(o.c, q, 0x10000, 4 * PAGE_SIZE, give), 0);
+	assert_int_equal(old->locked_vm, 0);
+	assert_int_equal(next.locked_vm, 4);
+	assert_int_equal(
+		phys_read(&dbl.m->hw, iommu_iova_to_phys(domain, 0x11000), &word, 4), 0);
+	assert_int_equal(word, 0x600df00d);
+	close_all(&o);
+	assert_int_equal(next.locked_vm, 0);
+	dbl.mm = old;
+	munmap(p, 4 * PAGE_SIZE);
+	munmap(q, 4 * PAGE_SIZE);
 }
 
 /* A bit in the program's words, one for each page; slow and obvious. */
@@ -364,6 +400,7 @@ int main(void)
 		GOLDEN(type1_map_over_memlock_limit_enomem_charges_nothing),
 		GOLDEN(type1_map_stops_at_hole_efault_and_undoes),
 		GOLDEN(type1_map_of_bar_reaches_peer),
+		GOLDEN(type1_vaddr_of_successor_moves_mapping_and_charge),
 		GOLDEN(type1_random_ops_agree_with_model),
 		GOLDEN(type1v2_random_ops_agree_with_model),
 		GOLDEN(device_unbind_while_open_waits_for_last_close),
