@@ -426,6 +426,8 @@ static void rights_pass_descriptor(void)
 
 static void killed_child_frees_connection(void)
 {
+	uint32_t id;
+
 	for (int i = 0; i < 50; i++) {
 		pid_t pid = fork();
 
@@ -440,6 +442,8 @@ static void killed_child_frees_connection(void)
 		usleep(500 + i * 37);
 		kill(pid, SIGKILL);
 		wait_child(pid);
+		/* An answer that the dead did not take is not ours. */
+		CHECK(pread(device, &id, 4, 0) == 4 && (id & 0xff) == 0xed);
 		CHECK(alive());
 		CHECK(map_dma(anon(4096), 0, 4096) == 0);
 		CHECK(unmap_dma(0, 4096) == 0);
