@@ -76,8 +76,8 @@ static bool module_address(struct module *m, u64 offset, GElf_Addr *out)
 	return false;
 }
 
-static bool symbolizer_resolve(struct report_symbolizer *base, const struct report_frame *frame,
-			       char *buf, size_t size)
+static bool symbolizer_resolve(struct report_symbolizer *base,
+			       const struct report_frame *frame, char *buf, size_t size)
 {
 	struct symbolizer *s = container_of(base, struct symbolizer, base);
 	struct module *m = frame->path ? module_get(s, frame->path) : NULL;
@@ -87,7 +87,8 @@ static bool symbolizer_resolve(struct report_symbolizer *base, const struct repo
 	GElf_Addr addr;
 
 	/* The address is where the call returns to: the call itself lies before it. */
-	if (!m || !m->dwfl || !frame->offset || !module_address(m, frame->offset - 1, &addr))
+	if (!m || !m->dwfl || !frame->offset ||
+	    !module_address(m, frame->offset - 1, &addr))
 		return false;
 	name = dwfl_module_addrname(m->dwfl, addr);
 	dl = dwfl_module_getsrc(m->dwfl, addr);
@@ -99,7 +100,8 @@ static bool symbolizer_resolve(struct report_symbolizer *base, const struct repo
 		snprintf(buf, size, "in %s %s:%d", name ? name : "??", file, line);
 	} else {
 		slash = strrchr(frame->path, '/');
-		snprintf(buf, size, "in %s (%s+0x%llx)", name, slash ? slash + 1 : frame->path,
+		snprintf(buf, size, "in %s (%s+0x%llx)", name,
+			 slash ? slash + 1 : frame->path,
 			 (unsigned long long)frame->offset);
 	}
 	return true;

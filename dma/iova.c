@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The tree of the IOVA allocator. Invariants, with iovad->lock held: nodes are disjoint and
- * ascending, the anchor is the last one; each node's gap begins right after its predecessor
- * (or at start_pfn); gap_order and subtree_order follow from that.
+ * The tree of the IOVA allocator. Invariants, with iovad->lock held: nodes are disjoint
+ * and ascending, the anchor is the last one; each node's gap begins right after its
+ * predecessor (or at start_pfn); gap_order and subtree_order follow from that.
  */
 #include "dma/iova.h"
 
@@ -101,7 +101,8 @@ void init_iova_domain(struct iova_domain *iovad, u64 granule, u64 start_pfn)
 	iovad->granule = granule;
 	iovad->start_pfn = start_pfn;
 	iovad->rcaches = NULL;
-	iovad->anchor = (struct iova){.pfn_lo = PFN_MAX, .pfn_hi = PFN_MAX, .subtree_order = -1};
+	iovad->anchor =
+		(struct iova){.pfn_lo = PFN_MAX, .pfn_hi = PFN_MAX, .subtree_order = -1};
 	gap_set(&iovad->anchor, start_pfn);
 	rb_link_node(&iovad->anchor.node, NULL, &iovad->rbroot.rb_node);
 	rb_insert_augmented(&iovad->anchor.node, &iovad->rbroot, iova_augment);
@@ -119,7 +120,8 @@ void put_iova_domain(struct iova_domain *iovad)
 	mutex_destroy(&iovad->lock);
 }
 
-/* --- searching -------------------------------------------------------------------------------- */
+/* --- searching
+ * -------------------------------------------------------------------------------- */
 
 /* The highest aligned start of @size pfns within [lo, hi); false if there is none. */
 static bool fit_below(u64 lo, u64 hi, u64 size, u64 align, u64 *start)
@@ -186,9 +188,9 @@ static struct iova *first_from(struct iova_domain *iovad, u64 pfn)
 
 /*
  * Finds the highest range and the node that follows it. An aligned power of two fits in a
- * gap exactly if the gap's order reaches it. Other sizes may fit in gaps of one order less
- * (unaligned: two); such gaps are looked at one by one, and only there can the search be
- * long.
+ * gap exactly if the gap's order reaches it. Other sizes may fit in gaps of one order
+ * less (unaligned: two); such gaps are looked at one by one, and only there can the
+ * search be long.
  */
 static struct iova *search(struct iova_domain *iovad, u64 size, u64 limit_pfn, u64 align,
 			   u64 *start)
@@ -208,7 +210,8 @@ static struct iova *search(struct iova_domain *iovad, u64 size, u64 limit_pfn, u
 	return NULL;
 }
 
-struct iova *alloc_iova(struct iova_domain *iovad, u64 size, u64 limit_pfn, bool size_aligned)
+struct iova *alloc_iova(struct iova_domain *iovad, u64 size, u64 limit_pfn,
+			bool size_aligned)
 {
 	struct iova *iova, *next;
 	u64 align, start;
@@ -282,7 +285,8 @@ struct iova *reserve_iova(struct iova_domain *iovad, u64 pfn_lo, u64 pfn_hi)
 		return NULL;
 	mutex_lock(&iovad->lock);
 	/* Whatever overlaps becomes part of one range. */
-	while ((iova = first_from(iovad, pfn_lo)) != &iovad->anchor && iova->pfn_lo <= pfn_hi) {
+	while ((iova = first_from(iovad, pfn_lo)) != &iovad->anchor &&
+	       iova->pfn_lo <= pfn_hi) {
 		pfn_lo = min(pfn_lo, iova->pfn_lo);
 		pfn_hi = max(pfn_hi, iova->pfn_hi);
 		iova_erase(iovad, iova);
@@ -295,11 +299,13 @@ struct iova *reserve_iova(struct iova_domain *iovad, u64 pfn_lo, u64 pfn_hi)
 	return fresh;
 }
 
-/* --- through the caches ------------------------------------------------------------------------- */
+/* --- through the caches
+ * ------------------------------------------------------------------------- */
 
 static u64 cached_size(u64 size)
 {
-	return size < 1ULL << (IOVA_RANGE_CACHE_MAX_SIZE - 1) ? 1ULL << fls64(size - 1) : size;
+	return size < 1ULL << (IOVA_RANGE_CACHE_MAX_SIZE - 1) ? 1ULL << fls64(size - 1)
+							      : size;
 }
 
 u64 alloc_iova_fast(struct iova_domain *iovad, u64 size, u64 limit_pfn, bool flush_rcache)

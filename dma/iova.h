@@ -3,14 +3,15 @@
  * IOVA allocator with the kernel's names (include/linux/iova.h): ranges of page frame
  * numbers, handed out from the top down below a limit, aligned to their size where asked.
  *
- * A range in use is a node of a tree by address. Each node knows the free gap below it and
- * which power of two fits in there aligned; a subtree knows the largest of them. So the
- * search is logarithmic however fragmented the space is, for sizes that are powers of two
- * (all that the caches hold are). In front of the tree stand magazines of freed ranges, one
- * pair for each CPU and size, and a depot of full ones.
+ * A range in use is a node of a tree by address. Each node knows the free gap below it
+ * and which power of two fits in there aligned; a subtree knows the largest of them. So
+ * the search is logarithmic however fragmented the space is, for sizes that are powers of
+ * two (all that the caches hold are). In front of the tree stand magazines of freed
+ * ranges, one pair for each CPU and size, and a depot of full ones.
  *
- * Context: any thread. iovad->lock protects the tree; a cache's lock its magazines; no lock
- * is taken inside another, except iovad->lock under a cache's when magazines are freed.
+ * Context: any thread. iovad->lock protects the tree; a cache's lock its magazines; no
+ * lock is taken inside another, except iovad->lock under a cache's when magazines are
+ * freed.
  */
 #ifndef MOAT_DMA_IOVA_H
 #define MOAT_DMA_IOVA_H
@@ -23,8 +24,8 @@
 struct iova {
 	struct rb_node node;
 	u64 pfn_lo, pfn_hi;
-	u64 gap_lo;	 /* first free pfn below pfn_lo; pfn_lo if there is none */
-	s8 gap_order;	 /* largest k so that an aligned 2^k fits in the gap, -1: none */
+	u64 gap_lo;	  /* first free pfn below pfn_lo; pfn_lo if there is none */
+	s8 gap_order;	  /* largest k so that an aligned 2^k fits in the gap, -1: none */
 	s8 subtree_order; /* the largest gap_order in the subtree */
 };
 
@@ -60,7 +61,8 @@ void put_iova_domain(struct iova_domain *iovad);
  *
  * Return: NULL when nothing fits, or memory is short.
  */
-struct iova *alloc_iova(struct iova_domain *iovad, u64 size, u64 limit_pfn, bool size_aligned);
+struct iova *alloc_iova(struct iova_domain *iovad, u64 size, u64 limit_pfn,
+			bool size_aligned);
 void free_iova(struct iova_domain *iovad, u64 pfn);
 void __free_iova(struct iova_domain *iovad, struct iova *iova);
 /* The range that holds @pfn, NULL if it is free. */
@@ -70,9 +72,11 @@ struct iova *reserve_iova(struct iova_domain *iovad, u64 pfn_lo, u64 pfn_hi);
 
 /*
  * The same through the caches: size-aligned, sizes rounded up to a power of two if they
- * are small enough to be cached. @flush_rcache: empty the caches before giving up. 0: none.
+ * are small enough to be cached. @flush_rcache: empty the caches before giving up. 0:
+ * none.
  */
-u64 alloc_iova_fast(struct iova_domain *iovad, u64 size, u64 limit_pfn, bool flush_rcache);
+u64 alloc_iova_fast(struct iova_domain *iovad, u64 size, u64 limit_pfn,
+		    bool flush_rcache);
 void free_iova_fast(struct iova_domain *iovad, u64 pfn, u64 size);
 
 /* --- the caches (iova_rcache.c) --- */

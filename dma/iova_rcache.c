@@ -15,8 +15,8 @@
 #include "base/alloc.h"
 #include "base/bitmap.h"
 
-#define MAG_SIZE  127
-#define MAX_CPUS  64
+#define MAG_SIZE 127
+#define MAX_CPUS 64
 /* Full magazines that the depot keeps for each CPU. */
 #define DEPOT_PER_CPU 2
 
@@ -26,7 +26,8 @@ struct magazine {
 	u64 pfns[MAG_SIZE];
 };
 
-/* A thread may move to another CPU in the middle, so its cache has a lock all the same. */
+/* A thread may move to another CPU in the middle, so its cache has a lock all the same.
+ */
 struct cpu_rcache {
 	_Atomic int lock;
 	struct magazine *loaded, *prev;
@@ -66,7 +67,9 @@ static struct iova_rcache *rcache_of(struct iova_domain *iovad, u64 size)
 {
 	unsigned int order = fls64(size - 1);
 
-	return iovad->rcaches && order < IOVA_RANGE_CACHE_MAX_SIZE ? &iovad->rcaches[order] : NULL;
+	return iovad->rcaches && order < IOVA_RANGE_CACHE_MAX_SIZE
+		       ? &iovad->rcaches[order]
+		       : NULL;
 }
 
 static void magazine_swap(struct cpu_rcache *cpu)

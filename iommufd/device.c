@@ -11,7 +11,8 @@
 #include "iommufd/iommufd.h"
 #include "machine/events.h"
 
-/* --- groups ------------------------------------------------------------------------------- */
+/* --- groups
+ * ------------------------------------------------------------------------------- */
 
 static void igroup_put(struct iommufd_group *igroup)
 {
@@ -59,7 +60,8 @@ static struct iommufd_group *igroup_get(struct iommufd_ctx *ictx, struct device 
 	return igroup;
 }
 
-/* --- binding ------------------------------------------------------------------------------ */
+/* --- binding
+ * ------------------------------------------------------------------------------ */
 
 void iommufd_device_destroy(struct iommufd_object *obj)
 {
@@ -70,7 +72,8 @@ void iommufd_device_destroy(struct iommufd_object *obj)
 	put_device(idev->dev);
 }
 
-struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev, u32 *id)
+struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev,
+					   u32 *id)
 {
 	struct iommufd_group *igroup;
 	struct iommufd_device *idev;
@@ -143,7 +146,8 @@ u32 iommufd_device_to_id(struct iommufd_device *idev)
 	return idev->obj.id;
 }
 
-/* --- attaching one HWPT --------------------------------------------------------------------- */
+/* --- attaching one HWPT
+ * --------------------------------------------------------------------- */
 
 static void attach_event(struct iommufd_device *idev, struct iommufd_hw_pagetable *hwpt)
 {
@@ -154,8 +158,8 @@ static void attach_event(struct iommufd_device *idev, struct iommufd_hw_pagetabl
 }
 
 /* The RID and its PASIDs may live side by side only in domains that allow it. */
-static int hwpt_pasid_compat(struct iommufd_hw_pagetable *hwpt, struct iommufd_device *idev,
-			     ioasid_t pasid)
+static int hwpt_pasid_compat(struct iommufd_hw_pagetable *hwpt,
+			     struct iommufd_device *idev, ioasid_t pasid)
 {
 	struct xarray *attached = &idev->igroup->pasid_attach;
 	struct iommufd_attach *attach;
@@ -174,8 +178,8 @@ static int hwpt_pasid_compat(struct iommufd_hw_pagetable *hwpt, struct iommufd_d
 	return 0;
 }
 
-static int hwpt_attach_device(struct iommufd_hw_pagetable *hwpt, struct iommufd_device *idev,
-			      ioasid_t pasid)
+static int hwpt_attach_device(struct iommufd_hw_pagetable *hwpt,
+			      struct iommufd_device *idev, ioasid_t pasid)
 {
 	struct iommufd_attach_handle *handle;
 	int rc = hwpt_pasid_compat(hwpt, idev, pasid);
@@ -187,25 +191,29 @@ static int hwpt_attach_device(struct iommufd_hw_pagetable *hwpt, struct iommufd_
 		return -ENOMEM;
 	handle->idev = idev;
 	if (pasid == IOMMU_NO_PASID)
-		rc = iommu_attach_group_handle(hwpt->domain, idev->igroup->group, &handle->handle);
+		rc = iommu_attach_group_handle(hwpt->domain, idev->igroup->group,
+					       &handle->handle);
 	else
-		rc = iommu_attach_device_pasid(hwpt->domain, idev->dev, pasid, &handle->handle);
+		rc = iommu_attach_device_pasid(hwpt->domain, idev->dev, pasid,
+					       &handle->handle);
 	if (rc)
 		kfree(handle);
 	return rc;
 }
 
-static struct iommufd_attach_handle *attach_handle(struct iommufd_device *idev, ioasid_t pasid)
+static struct iommufd_attach_handle *attach_handle(struct iommufd_device *idev,
+						   ioasid_t pasid)
 {
 	struct iommu_attach_handle *handle =
 		iommu_attach_handle_get(idev->igroup->group, pasid, 0);
 
-	return IS_ERR_OR_NULL(handle) ? NULL :
-					container_of(handle, struct iommufd_attach_handle, handle);
+	return IS_ERR_OR_NULL(handle)
+		       ? NULL
+		       : container_of(handle, struct iommufd_attach_handle, handle);
 }
 
-static void hwpt_detach_device(struct iommufd_hw_pagetable *hwpt, struct iommufd_device *idev,
-			       ioasid_t pasid)
+static void hwpt_detach_device(struct iommufd_hw_pagetable *hwpt,
+			       struct iommufd_device *idev, ioasid_t pasid)
 {
 	struct iommufd_attach_handle *handle = attach_handle(idev, pasid);
 
@@ -230,15 +238,17 @@ static int hwpt_replace_device(struct iommufd_device *idev, ioasid_t pasid,
 		return -ENOMEM;
 	handle->idev = idev;
 	if (pasid == IOMMU_NO_PASID)
-		rc = iommu_replace_group_handle(idev->igroup->group, hwpt->domain, &handle->handle);
+		rc = iommu_replace_group_handle(idev->igroup->group, hwpt->domain,
+						&handle->handle);
 	else
-		rc = iommu_replace_device_pasid(hwpt->domain, idev->dev, pasid, &handle->handle);
+		rc = iommu_replace_device_pasid(hwpt->domain, idev->dev, pasid,
+						&handle->handle);
 	kfree(rc ? handle : old);
 	return rc;
 }
 
-int iommufd_hw_pagetable_attach(struct iommufd_hw_pagetable *hwpt, struct iommufd_device *idev,
-				ioasid_t pasid)
+int iommufd_hw_pagetable_attach(struct iommufd_hw_pagetable *hwpt,
+				struct iommufd_device *idev, ioasid_t pasid)
 {
 	struct iommufd_hwpt_paging *hwpt_paging = find_hwpt_paging(hwpt);
 	bool attach_resv = hwpt_paging && pasid == IOMMU_NO_PASID;
@@ -265,8 +275,8 @@ int iommufd_hw_pagetable_attach(struct iommufd_hw_pagetable *hwpt, struct iommuf
 		goto err_device;
 	}
 	if (attach_resv) {
-		rc = iopt_table_enforce_dev_resv_regions(&hwpt_paging->ioas->iopt, idev->dev,
-							 &igroup->sw_msi_start);
+		rc = iopt_table_enforce_dev_resv_regions(
+			&hwpt_paging->ioas->iopt, idev->dev, &igroup->sw_msi_start);
 		if (rc)
 			goto err_device;
 	}
@@ -324,13 +334,15 @@ struct iommufd_hw_pagetable *iommufd_hw_pagetable_detach(struct iommufd_device *
 	return hwpt;
 }
 
-static struct iommufd_hw_pagetable *device_do_attach(struct iommufd_device *idev, ioasid_t pasid,
+static struct iommufd_hw_pagetable *device_do_attach(struct iommufd_device *idev,
+						     ioasid_t pasid,
 						     struct iommufd_hw_pagetable *hwpt)
 {
 	return ERR_PTR(iommufd_hw_pagetable_attach(hwpt, idev, pasid));
 }
 
-/* --- replacing -------------------------------------------------------------------------------- */
+/* --- replacing
+ * -------------------------------------------------------------------------------- */
 
 static void group_remove_reserved_iova(struct iommufd_attach *attach,
 				       struct iommufd_hwpt_paging *hwpt_paging)
@@ -353,7 +365,8 @@ static int group_replace_reserved_iova(struct iommufd_attach *attach,
 	if (old && hwpt_paging->ioas == old->ioas)
 		return 0;
 	xa_for_each(&attach->device_array, index, cur) {
-		rc = iopt_table_enforce_dev_resv_regions(&hwpt_paging->ioas->iopt, cur->dev, NULL);
+		rc = iopt_table_enforce_dev_resv_regions(&hwpt_paging->ioas->iopt,
+							 cur->dev, NULL);
 		if (rc) {
 			group_remove_reserved_iova(attach, hwpt_paging);
 			return rc;
@@ -363,7 +376,8 @@ static int group_replace_reserved_iova(struct iommufd_attach *attach,
 }
 
 /* Returns the HWPT that lost a user, NULL if nothing changed. */
-static struct iommufd_hw_pagetable *device_do_replace(struct iommufd_device *idev, ioasid_t pasid,
+static struct iommufd_hw_pagetable *device_do_replace(struct iommufd_device *idev,
+						      ioasid_t pasid,
 						      struct iommufd_hw_pagetable *hwpt)
 {
 	struct iommufd_hwpt_paging *hwpt_paging = find_hwpt_paging(hwpt);
@@ -401,22 +415,25 @@ static struct iommufd_hw_pagetable *device_do_replace(struct iommufd_device *ide
 		attach_event(cur, hwpt);
 		nr++;
 	}
-	/* Each member was a user; the last use of the old one is the caller's to give up. */
+	/* Each member was a user; the last use of the old one is the caller's to give up.
+	 */
 	hwpt->obj.users += nr;
 	old->obj.users -= nr - 1;
 	return old;
 }
 
-/* --- by id -------------------------------------------------------------------------------------- */
+/* --- by id
+ * --------------------------------------------------------------------------------------
+ */
 
-typedef struct iommufd_hw_pagetable *(*attach_fn)(struct iommufd_device *idev, ioasid_t pasid,
+typedef struct iommufd_hw_pagetable *(*attach_fn)(struct iommufd_device *idev,
+						  ioasid_t pasid,
 						  struct iommufd_hw_pagetable *hwpt);
 
 /* To an IOAS: any of its automatic HWPTs that takes the device, else a new one. */
-static struct iommufd_hw_pagetable *device_auto_get_domain(struct iommufd_device *idev,
-							   ioasid_t pasid,
-							   struct iommufd_ioas *ioas, u32 *pt_id,
-							   attach_fn do_attach)
+static struct iommufd_hw_pagetable *
+device_auto_get_domain(struct iommufd_device *idev, ioasid_t pasid,
+		       struct iommufd_ioas *ioas, u32 *pt_id, attach_fn do_attach)
 {
 	bool immediate_attach = do_attach == device_do_attach;
 	struct iommufd_hw_pagetable *destroy_hwpt;
@@ -432,15 +449,16 @@ static struct iommufd_hw_pagetable *device_auto_get_domain(struct iommufd_device
 			*pt_id = hwpt_paging->common.obj.id;
 		return destroy_hwpt;
 	}
-	hwpt_paging = iommufd_hwpt_paging_alloc(idev->ictx, ioas, idev, pasid, 0, immediate_attach,
-						NULL);
+	hwpt_paging = iommufd_hwpt_paging_alloc(idev->ictx, ioas, idev, pasid, 0,
+						immediate_attach, NULL);
 	if (IS_ERR(hwpt_paging))
 		return ERR_CAST(hwpt_paging);
 	destroy_hwpt = NULL;
 	if (!immediate_attach) {
 		destroy_hwpt = do_attach(idev, pasid, &hwpt_paging->common);
 		if (IS_ERR(destroy_hwpt)) {
-			iommufd_object_abort_and_destroy(idev->ictx, &hwpt_paging->common.obj);
+			iommufd_object_abort_and_destroy(idev->ictx,
+							 &hwpt_paging->common.obj);
 			return destroy_hwpt;
 		}
 	}
@@ -453,7 +471,8 @@ static struct iommufd_hw_pagetable *device_auto_get_domain(struct iommufd_device
 static int device_change_pt(struct iommufd_device *idev, ioasid_t pasid, u32 *pt_id,
 			    attach_fn do_attach)
 {
-	struct iommufd_object *pt_obj = iommufd_get_object(idev->ictx, *pt_id, IOMMUFD_OBJ_ANY);
+	struct iommufd_object *pt_obj =
+		iommufd_get_object(idev->ictx, *pt_id, IOMMUFD_OBJ_ANY);
 	struct iommufd_hw_pagetable *destroy_hwpt;
 
 	if (IS_ERR(pt_obj))
@@ -461,13 +480,14 @@ static int device_change_pt(struct iommufd_device *idev, ioasid_t pasid, u32 *pt
 	switch (pt_obj->type) {
 	case IOMMUFD_OBJ_HWPT_NESTED:
 	case IOMMUFD_OBJ_HWPT_PAGING:
-		destroy_hwpt = do_attach(idev, pasid,
-					 container_of(pt_obj, struct iommufd_hw_pagetable, obj));
+		destroy_hwpt =
+			do_attach(idev, pasid,
+				  container_of(pt_obj, struct iommufd_hw_pagetable, obj));
 		break;
 	case IOMMUFD_OBJ_IOAS:
 		destroy_hwpt = device_auto_get_domain(
-			idev, pasid, container_of(pt_obj, struct iommufd_ioas, obj), pt_id,
-			do_attach);
+			idev, pasid, container_of(pt_obj, struct iommufd_ioas, obj),
+			pt_id, do_attach);
 		break;
 	default:
 		return -EINVAL;

@@ -27,7 +27,8 @@ void iommufd_fault_destroy(struct iommufd_object *obj)
 
 struct iommufd_fault *iommufd_get_fault(struct iommufd_ucmd *ucmd, u32 id)
 {
-	struct iommufd_object *obj = iommufd_get_object(ucmd->ictx, id, IOMMUFD_OBJ_FAULT);
+	struct iommufd_object *obj =
+		iommufd_get_object(ucmd->ictx, id, IOMMUFD_OBJ_FAULT);
 
 	return IS_ERR(obj) ? ERR_CAST(obj) : container_of(obj, struct iommufd_fault, obj);
 }
@@ -41,12 +42,14 @@ void iommufd_fault_use(struct iommufd_fault *fault, bool use)
 }
 
 /* No unit of the machine raises page requests, so the queue is always empty. */
-static ssize_t fault_read(struct file *file, struct call *call, u64 ubuf, size_t len, u64 pos)
+static ssize_t fault_read(struct file *file, struct call *call, u64 ubuf, size_t len,
+			  u64 pos)
 {
 	return len % PGFAULT_SIZE ? -ESPIPE : 0;
 }
 
-static ssize_t fault_write(struct file *file, struct call *call, u64 ubuf, size_t len, u64 pos)
+static ssize_t fault_write(struct file *file, struct call *call, u64 ubuf, size_t len,
+			   u64 pos)
 {
 	u8 response[RESPONSE_SIZE];
 	int rc;
@@ -110,7 +113,8 @@ int iommufd_fault_alloc(struct iommufd_ucmd *ucmd)
 	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 	if (!rc)
 		rc = call_install_fd(ucmd->call, fault->file,
-				     ucmd->ubuffer + offsetof(struct iommu_fault_alloc, out_fault_fd));
+				     ucmd->ubuffer + offsetof(struct iommu_fault_alloc,
+							      out_fault_fd));
 	if (rc < 0) {
 		fput(fault->file);
 		iommufd_object_abort(ucmd->ictx, &fault->obj);

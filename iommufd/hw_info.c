@@ -13,7 +13,8 @@ static int clear_user(struct call *call, u64 to, u64 len)
 	static const u8 zeroes[4096];
 
 	for (u64 at = 0; at < len; at += sizeof(zeroes)) {
-		int rc = copy_to_user(call, to + at, zeroes, min_t(u64, sizeof(zeroes), len - at));
+		int rc = copy_to_user(call, to + at, zeroes,
+				      min_t(u64, sizeof(zeroes), len - at));
 
 		if (rc)
 			return rc;
@@ -51,13 +52,16 @@ int iommufd_get_hw_info(struct iommufd_ucmd *ucmd)
 	}
 	cmd->out_data_type = type;
 	copy_len = min(cmd->data_len, data_len);
-	/* A buffer that is too large to be there is a fault, not a reason to fill memory. */
-	rc = cmd->data_len > copy_len ? user_writable(ucmd->call, cmd->data_uptr, cmd->data_len) :
-					0;
+	/* A buffer that is too large to be there is a fault, not a reason to fill memory.
+	 */
+	rc = cmd->data_len > copy_len
+		     ? user_writable(ucmd->call, cmd->data_uptr, cmd->data_len)
+		     : 0;
 	if (!rc && copy_len)
 		rc = copy_to_user(ucmd->call, cmd->data_uptr, data, copy_len);
 	if (!rc)
-		rc = clear_user(ucmd->call, cmd->data_uptr + copy_len, cmd->data_len - copy_len);
+		rc = clear_user(ucmd->call, cmd->data_uptr + copy_len,
+				cmd->data_len - copy_len);
 	kfree(data);
 	if (rc)
 		return rc;
@@ -67,7 +71,8 @@ int iommufd_get_hw_info(struct iommufd_ucmd *ucmd)
 		cmd->out_capabilities |= IOMMU_HW_CAP_DIRTY_TRACKING;
 	if (!device_iommu_capable(idev->dev, IOMMU_CAP_PCI_ATS_SUPPORTED))
 		cmd->out_capabilities |= IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
-	cmd->out_max_pasid_log2 =
-		idev->dev->iommu->max_pasids ? (u8)ilog2(idev->dev->iommu->max_pasids) : 0;
+	cmd->out_max_pasid_log2 = idev->dev->iommu->max_pasids
+					  ? (u8)ilog2(idev->dev->iommu->max_pasids)
+					  : 0;
 	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }

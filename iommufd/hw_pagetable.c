@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * HWPTs: a domain of an IOMMU driver as an object. A paging HWPT belongs to an IOAS, which
- * keeps its domain filled with every mapping; a nested one stands on a paging parent.
- * Source: drivers/iommu/iommufd/hw_pagetable.c.
+ * HWPTs: a domain of an IOMMU driver as an object. A paging HWPT belongs to an IOAS,
+ * which keeps its domain filled with every mapping; a nested one stands on a paging
+ * parent. Source: drivers/iommu/iommufd/hw_pagetable.c.
  */
 #include "base/alloc.h"
 #include "iommufd/iommufd.h"
@@ -22,7 +22,8 @@ void iommufd_hwpt_paging_destroy(struct iommufd_object *obj)
 
 	if (!list_empty(&hwpt_paging->hwpt_item)) {
 		list_del(&hwpt_paging->hwpt_item);
-		iopt_table_remove_domain(&hwpt_paging->ioas->iopt, hwpt_paging->common.domain);
+		iopt_table_remove_domain(&hwpt_paging->ioas->iopt,
+					 hwpt_paging->common.domain);
 	}
 	hwpt_destroy(&hwpt_paging->common);
 	hwpt_paging->ioas->obj.users--;
@@ -55,7 +56,8 @@ static int hwpt_paging_enforce_cc(struct iommufd_hwpt_paging *hwpt_paging)
 	if (hwpt_paging->enforce_cache_coherency)
 		return 0;
 	if (domain->ops->enforce_cache_coherency)
-		hwpt_paging->enforce_cache_coherency = domain->ops->enforce_cache_coherency(domain);
+		hwpt_paging->enforce_cache_coherency =
+			domain->ops->enforce_cache_coherency(domain);
 	return hwpt_paging->enforce_cache_coherency ? 0 : -EINVAL;
 }
 
@@ -67,20 +69,20 @@ static struct iommu_domain *alloc_paging_domain(struct iommufd_device *idev, u32
 
 	if (!ops->domain_alloc_paging_flags)
 		return iommu_paging_domain_alloc(idev->dev);
-	domain = ops->domain_alloc_paging_flags(idev->dev, flags & ~IOMMU_HWPT_FAULT_ID_VALID,
-						user_data);
+	domain = ops->domain_alloc_paging_flags(
+		idev->dev, flags & ~IOMMU_HWPT_FAULT_ID_VALID, user_data);
 	if (!IS_ERR(domain))
 		iommu_domain_init(domain, IOMMU_DOMAIN_UNMANAGED, ops);
 	return domain;
 }
 
-struct iommufd_hwpt_paging *iommufd_hwpt_paging_alloc(struct iommufd_ctx *ictx,
-						      struct iommufd_ioas *ioas,
-						      struct iommufd_device *idev, ioasid_t pasid,
-						      u32 flags, bool immediate_attach,
-						      const struct iommu_user_data *user_data)
+struct iommufd_hwpt_paging *
+iommufd_hwpt_paging_alloc(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas,
+			  struct iommufd_device *idev, ioasid_t pasid, u32 flags,
+			  bool immediate_attach, const struct iommu_user_data *user_data)
 {
-	const u32 valid_flags = IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING |
+	const u32 valid_flags = IOMMU_HWPT_ALLOC_NEST_PARENT |
+				IOMMU_HWPT_ALLOC_DIRTY_TRACKING |
 				IOMMU_HWPT_FAULT_ID_VALID | IOMMU_HWPT_ALLOC_PASID;
 	const struct iommu_ops *ops = dev_iommu_ops(idev->dev);
 	struct iommufd_hwpt_paging *hwpt_paging;
@@ -138,20 +140,21 @@ err_abort:
 	return ERR_PTR(rc);
 }
 
-static struct iommufd_hwpt_nested *hwpt_nested_alloc(struct iommufd_ctx *ictx,
-						     struct iommufd_hwpt_paging *parent,
-						     struct iommufd_device *idev, u32 flags,
-						     const struct iommu_user_data *user_data)
+static struct iommufd_hwpt_nested *
+hwpt_nested_alloc(struct iommufd_ctx *ictx, struct iommufd_hwpt_paging *parent,
+		  struct iommufd_device *idev, u32 flags,
+		  const struct iommu_user_data *user_data)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(idev->dev);
 	struct iommufd_hwpt_nested *nested;
 	struct iommufd_hw_pagetable *hwpt;
 	int rc;
 
-	if ((flags & ~(IOMMU_HWPT_FAULT_ID_VALID | IOMMU_HWPT_ALLOC_PASID)) || !user_data->len ||
-	    !ops->domain_alloc_nested)
+	if ((flags & ~(IOMMU_HWPT_FAULT_ID_VALID | IOMMU_HWPT_ALLOC_PASID)) ||
+	    !user_data->len || !ops->domain_alloc_nested)
 		return ERR_PTR(-EOPNOTSUPP);
-	if (parent->auto_domain || !parent->nest_parent || parent->common.domain->owner != ops)
+	if (parent->auto_domain || !parent->nest_parent ||
+	    parent->common.domain->owner != ops)
 		return ERR_PTR(-EINVAL);
 	nested = iommufd_object_alloc(ictx, nested, IOMMUFD_OBJ_HWPT_NESTED);
 	if (IS_ERR(nested))
@@ -160,8 +163,9 @@ static struct iommufd_hwpt_nested *hwpt_nested_alloc(struct iommufd_ctx *ictx,
 	hwpt->pasid_compat = flags & IOMMU_HWPT_ALLOC_PASID;
 	parent->common.obj.users++;
 	nested->parent = parent;
-	hwpt->domain = ops->domain_alloc_nested(idev->dev, parent->common.domain,
-						flags & ~IOMMU_HWPT_FAULT_ID_VALID, user_data);
+	hwpt->domain =
+		ops->domain_alloc_nested(idev->dev, parent->common.domain,
+					 flags & ~IOMMU_HWPT_FAULT_ID_VALID, user_data);
 	if (IS_ERR(hwpt->domain)) {
 		rc = (int)PTR_ERR(hwpt->domain);
 		hwpt->domain = NULL;
@@ -222,7 +226,8 @@ int iommufd_hwpt_alloc(struct iommufd_ucmd *ucmd)
 	if (pt_obj->type == IOMMUFD_OBJ_IOAS) {
 		struct iommufd_hwpt_paging *hwpt_paging = iommufd_hwpt_paging_alloc(
 			ucmd->ictx, container_of(pt_obj, struct iommufd_ioas, obj), idev,
-			IOMMU_NO_PASID, cmd->flags, false, user_data.len ? &user_data : NULL);
+			IOMMU_NO_PASID, cmd->flags, false,
+			user_data.len ? &user_data : NULL);
 
 		if (IS_ERR(hwpt_paging)) {
 			rc = (int)PTR_ERR(hwpt_paging);
@@ -232,8 +237,8 @@ int iommufd_hwpt_alloc(struct iommufd_ucmd *ucmd)
 	} else {
 		struct iommufd_hwpt_nested *nested = hwpt_nested_alloc(
 			ucmd->ictx,
-			container_of(pt_obj, struct iommufd_hwpt_paging, common.obj), idev,
-			cmd->flags, &user_data);
+			container_of(pt_obj, struct iommufd_hwpt_paging, common.obj),
+			idev, cmd->flags, &user_data);
 
 		if (IS_ERR(nested)) {
 			rc = (int)PTR_ERR(nested);
@@ -269,7 +274,8 @@ int iommufd_hwpt_set_dirty_tracking(struct iommufd_ucmd *ucmd)
 	hwpt_paging = iommufd_get_hwpt_paging(ucmd, cmd->hwpt_id);
 	if (IS_ERR(hwpt_paging))
 		return (int)PTR_ERR(hwpt_paging);
-	return iopt_set_dirty_tracking(&hwpt_paging->ioas->iopt, hwpt_paging->common.domain,
+	return iopt_set_dirty_tracking(&hwpt_paging->ioas->iopt,
+				       hwpt_paging->common.domain,
 				       cmd->flags & IOMMU_HWPT_DIRTY_TRACKING_ENABLE);
 }
 
@@ -283,8 +289,8 @@ int iommufd_hwpt_get_dirty_bitmap(struct iommufd_ucmd *ucmd)
 	hwpt_paging = iommufd_get_hwpt_paging(ucmd, cmd->hwpt_id);
 	if (IS_ERR(hwpt_paging))
 		return (int)PTR_ERR(hwpt_paging);
-	return iopt_read_and_clear_dirty_data(&hwpt_paging->ioas->iopt,
-					      hwpt_paging->common.domain, ucmd->call, cmd);
+	return iopt_read_and_clear_dirty_data(
+		&hwpt_paging->ioas->iopt, hwpt_paging->common.domain, ucmd->call, cmd);
 }
 
 #define INVALIDATE_MAX_BYTES SZ_64K
@@ -338,7 +344,8 @@ int iommufd_hwpt_invalidate(struct iommufd_ucmd *ucmd)
 		else
 			rc = hwpt_invalidate(
 				ucmd, cmd,
-				container_of(pt_obj, struct iommufd_hw_pagetable, obj)->domain,
+				container_of(pt_obj, struct iommufd_hw_pagetable, obj)
+					->domain,
 				&done);
 	}
 	if (rc == -ERESTARTNOINTR)

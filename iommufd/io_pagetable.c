@@ -31,8 +31,8 @@ static int iopt_check_iova(struct io_pagetable *iopt, u64 iova, u64 length)
 }
 
 static int iopt_insert_area(struct io_pagetable *iopt, struct iopt_area *area,
-			    struct iopt_pages *pages, u64 iova, u64 start_byte, u64 length,
-			    int iommu_prot)
+			    struct iopt_pages *pages, u64 iova, u64 start_byte,
+			    u64 length, int iommu_prot)
 {
 	u64 last_byte;
 
@@ -87,8 +87,9 @@ static u64 piece_address(const struct iopt_pages_piece *elm)
 	return elm->start_byte + elm->pages->vaddr;
 }
 
-static int iopt_alloc_area_pages(struct io_pagetable *iopt, struct list_head *pieces, u64 length,
-				 u64 *dst_iova, int iommu_prot, unsigned int flags)
+static int iopt_alloc_area_pages(struct io_pagetable *iopt, struct list_head *pieces,
+				 u64 length, u64 *dst_iova, int iommu_prot,
+				 unsigned int flags)
 {
 	struct iopt_pages_piece *elm;
 	u64 iova;
@@ -140,8 +141,9 @@ int iopt_map_pages(struct io_pagetable *iopt, struct call *call, struct list_hea
 	if (iommu_prot & IOMMU_WRITE)
 		prot |= DMA_MAP_WRITE;
 	list_for_each_entry(elm, pieces, next) {
-		machine_event(iopt->machine, map, call, iopt->space, elm->area->node.start,
-			      elm->area->node.last, piece_address(elm), prot);
+		machine_event(iopt->machine, map, call, iopt->space,
+			      elm->area->node.start, elm->area->node.last,
+			      piece_address(elm), prot);
 		elm->area->pages = elm->pages;
 		elm->pages = NULL;
 		elm->area = NULL;
@@ -158,9 +160,9 @@ err_unfill:
 }
 
 /* Takes over the caller's reference to @pages. */
-static int iopt_map_common(struct iommufd_ctx *ictx, struct io_pagetable *iopt, struct call *call,
-			   struct iopt_pages *pages, u64 *iova, u64 length, u64 start_byte,
-			   int iommu_prot, unsigned int flags)
+static int iopt_map_common(struct iommufd_ctx *ictx, struct io_pagetable *iopt,
+			   struct call *call, struct iopt_pages *pages, u64 *iova,
+			   u64 length, u64 start_byte, int iommu_prot, unsigned int flags)
 {
 	struct iopt_pages_piece *elm = kzalloc(sizeof(*elm));
 	LIST_HEAD(pieces);
@@ -182,21 +184,22 @@ static int iopt_map_common(struct iommufd_ctx *ictx, struct io_pagetable *iopt, 
 	return rc;
 }
 
-int iopt_map_user_pages(struct iommufd_ctx *ictx, struct io_pagetable *iopt, struct call *call,
-			u64 *iova, u64 uaddr, u64 length, int iommu_prot, unsigned int flags)
+int iopt_map_user_pages(struct iommufd_ctx *ictx, struct io_pagetable *iopt,
+			struct call *call, u64 *iova, u64 uaddr, u64 length,
+			int iommu_prot, unsigned int flags)
 {
 	struct iopt_pages *pages;
 
 	pages = iopt_alloc_user_pages(call, uaddr, length, iommu_prot & IOMMU_WRITE);
 	if (IS_ERR(pages))
 		return (int)PTR_ERR(pages);
-	return iopt_map_common(ictx, iopt, call, pages, iova, length, uaddr % PAGE_SIZE, iommu_prot,
-			       flags);
+	return iopt_map_common(ictx, iopt, call, pages, iova, length, uaddr % PAGE_SIZE,
+			       iommu_prot, flags);
 }
 
-int iopt_map_file_pages(struct iommufd_ctx *ictx, struct io_pagetable *iopt, struct call *call,
-			u64 *iova, int fd, u64 start, u64 length, int iommu_prot,
-			unsigned int flags)
+int iopt_map_file_pages(struct iommufd_ctx *ictx, struct io_pagetable *iopt,
+			struct call *call, u64 *iova, int fd, u64 start, u64 length,
+			int iommu_prot, unsigned int flags)
 {
 	struct iopt_pages *pages;
 	u64 last;
@@ -209,11 +212,12 @@ int iopt_map_file_pages(struct iommufd_ctx *ictx, struct io_pagetable *iopt, str
 				      iommu_prot & IOMMU_WRITE);
 	if (IS_ERR(pages))
 		return (int)PTR_ERR(pages);
-	return iopt_map_common(ictx, iopt, call, pages, iova, length, start % PAGE_SIZE, iommu_prot,
-			       flags);
+	return iopt_map_common(ictx, iopt, call, pages, iova, length, start % PAGE_SIZE,
+			       iommu_prot, flags);
 }
 
-int iopt_get_pages(struct io_pagetable *iopt, u64 iova, u64 length, struct list_head *pieces)
+int iopt_get_pages(struct io_pagetable *iopt, u64 iova, u64 length,
+		   struct list_head *pieces)
 {
 	struct iopt_pages_piece *elm;
 	struct iopt_area *area;
@@ -248,8 +252,8 @@ int iopt_get_pages(struct io_pagetable *iopt, u64 iova, u64 length, struct list_
 	}
 }
 
-static int iopt_unmap_iova_range(struct io_pagetable *iopt, struct call *call, u64 start, u64 last,
-				 u64 *unmapped)
+static int iopt_unmap_iova_range(struct io_pagetable *iopt, struct call *call, u64 start,
+				 u64 last, u64 *unmapped)
 {
 	struct iopt_area *area;
 	u64 bytes = 0;
@@ -263,7 +267,8 @@ static int iopt_unmap_iova_range(struct io_pagetable *iopt, struct call *call, u
 			rc = -ENOENT;
 			break;
 		}
-		machine_event(iopt->machine, unmap, call, iopt->space, area_first, area_last);
+		machine_event(iopt->machine, unmap, call, iopt->space, area_first,
+			      area_last);
 		iopt_area_unfill_domains(area, pages);
 		iopt_remove_area(area);
 		iopt_put_pages(pages);
@@ -328,8 +333,8 @@ static int iopt_area_split(struct iopt_area *area, u64 iova)
 	iopt->nr_areas--;
 	WARN_ON(iopt_insert_area(iopt, lhs, pages, start, start_byte, new_start - start,
 				 area->iommu_prot));
-	WARN_ON(iopt_insert_area(iopt, rhs, pages, new_start, new_byte, last - new_start + 1,
-				 area->iommu_prot));
+	WARN_ON(iopt_insert_area(iopt, rhs, pages, new_start, new_byte,
+				 last - new_start + 1, area->iommu_prot));
 	lhs->pages = pages;
 	rhs->pages = pages;
 	if (filled) {

@@ -34,9 +34,9 @@ struct io_pagetable {
 	struct rb_root_cached reserved_itree; /* may overlap each other */
 	struct iommu_domain **domains;	      /* filled with every area */
 	unsigned int nr_domains, max_domains;
-	u64 iova_alignment;	   /* a power of two */
+	u64 iova_alignment; /* a power of two */
 	bool disable_large_pages;
-	u64 space;  /* for machine/events.h */
+	u64 space; /* for machine/events.h */
 	u64 nr_areas;
 };
 
@@ -45,8 +45,8 @@ struct iopt_area {
 	struct interval_tree_node pages_node; /* in pages->domains_itree while filled */
 	struct io_pagetable *iopt;	      /* set once it is in area_itree */
 	struct iopt_pages *pages;	      /* holds a reference */
-	unsigned int page_offset; /* of the first byte in its first page */
-	int iommu_prot;		  /* IOMMU_READ, ... */
+	unsigned int page_offset;	      /* of the first byte in its first page */
+	int iommu_prot;			      /* IOMMU_READ, ... */
 	bool filled; /* in the domains, and in pages->domains_itree */
 };
 
@@ -59,17 +59,20 @@ struct iopt_allowed {
 	struct interval_tree_node node;
 };
 
-static inline struct iopt_area *iopt_area_iter_first(const struct io_pagetable *iopt, u64 start,
-						     u64 last)
+static inline struct iopt_area *iopt_area_iter_first(const struct io_pagetable *iopt,
+						     u64 start, u64 last)
 {
-	struct interval_tree_node *node = interval_tree_iter_first(&iopt->area_itree, start, last);
+	struct interval_tree_node *node =
+		interval_tree_iter_first(&iopt->area_itree, start, last);
 
 	return node ? container_of(node, struct iopt_area, node) : NULL;
 }
 
-static inline struct iopt_area *iopt_area_iter_next(struct iopt_area *area, u64 start, u64 last)
+static inline struct iopt_area *iopt_area_iter_next(struct iopt_area *area, u64 start,
+						    u64 last)
 {
-	struct interval_tree_node *node = interval_tree_iter_next(&area->node, start, last);
+	struct interval_tree_node *node =
+		interval_tree_iter_next(&area->node, start, last);
 
 	return node ? container_of(node, struct iopt_area, node) : NULL;
 }
@@ -82,7 +85,8 @@ static inline u64 iopt_area_length(const struct iopt_area *area)
 /* Byte offset in the pages of an IOVA in the area. */
 static inline u64 iopt_area_start_byte(const struct iopt_area *area, iova_t iova)
 {
-	return iova - area->node.start + area->page_offset + area->pages_node.start * PAGE_SIZE;
+	return iova - area->node.start + area->page_offset +
+	       area->pages_node.start * PAGE_SIZE;
 }
 
 void iopt_init_table(struct io_pagetable *iopt, struct machine *m, u64 space);
@@ -99,11 +103,12 @@ void iopt_destroy_table(struct io_pagetable *iopt);
  * Return: 0, -EINVAL (alignment, reserved, zero length), -EEXIST, -EOVERFLOW, -ENOSPC,
  * -EFAULT (a domain is attached and memory is missing), -ENOMEM, -EPERM.
  */
-int iopt_map_user_pages(struct iommufd_ctx *ictx, struct io_pagetable *iopt, struct call *call,
-			u64 *iova, u64 uaddr, u64 length, int iommu_prot, unsigned int flags);
-int iopt_map_file_pages(struct iommufd_ctx *ictx, struct io_pagetable *iopt, struct call *call,
-			u64 *iova, int fd, u64 start, u64 length, int iommu_prot,
-			unsigned int flags);
+int iopt_map_user_pages(struct iommufd_ctx *ictx, struct io_pagetable *iopt,
+			struct call *call, u64 *iova, u64 uaddr, u64 length,
+			int iommu_prot, unsigned int flags);
+int iopt_map_file_pages(struct iommufd_ctx *ictx, struct io_pagetable *iopt,
+			struct call *call, u64 *iova, int fd, u64 start, u64 length,
+			int iommu_prot, unsigned int flags);
 /* Only whole areas: -ENOENT for a part of one, with what came before it unmapped. */
 int iopt_unmap_iova(struct io_pagetable *iopt, struct call *call, u64 iova, u64 length,
 		    u64 *unmapped);
@@ -116,7 +121,8 @@ struct iopt_pages_piece {
 	struct iopt_area *area;
 	u64 start_byte, length;
 };
-int iopt_get_pages(struct io_pagetable *iopt, u64 iova, u64 length, struct list_head *pieces);
+int iopt_get_pages(struct io_pagetable *iopt, u64 iova, u64 length,
+		   struct list_head *pieces);
 void iopt_free_pages_list(struct list_head *pieces);
 int iopt_map_pages(struct io_pagetable *iopt, struct call *call, struct list_head *pieces,
 		   u64 length, u64 *dst_iova, int iommu_prot, unsigned int flags);
@@ -138,7 +144,8 @@ int iopt_table_add_domain(struct io_pagetable *iopt, struct iommu_domain *domain
 void iopt_table_remove_domain(struct io_pagetable *iopt, struct iommu_domain *domain);
 
 /* Dirty tracking (iopt_dirty.c). -EOPNOTSUPP where the domain has none. */
-int iopt_set_dirty_tracking(struct io_pagetable *iopt, struct iommu_domain *domain, bool enable);
+int iopt_set_dirty_tracking(struct io_pagetable *iopt, struct iommu_domain *domain,
+			    bool enable);
 struct iommu_hwpt_get_dirty_bitmap;
 int iopt_read_and_clear_dirty_data(struct io_pagetable *iopt, struct iommu_domain *domain,
 				   struct call *call,
@@ -147,7 +154,11 @@ int iopt_read_and_clear_dirty_data(struct io_pagetable *iopt, struct iommu_domai
 /* --- pages.c ------------------------------------------------------------------------ */
 
 enum iopt_address_type { IOPT_ADDRESS_USER, IOPT_ADDRESS_FILE, IOPT_ADDRESS_DMABUF };
-enum iopt_account_mode { IOPT_PAGES_ACCOUNT_NONE, IOPT_PAGES_ACCOUNT_USER, IOPT_PAGES_ACCOUNT_MM };
+enum iopt_account_mode {
+	IOPT_PAGES_ACCOUNT_NONE,
+	IOPT_PAGES_ACCOUNT_USER,
+	IOPT_PAGES_ACCOUNT_MM
+};
 
 /*
  * A run of memory of one program, or of a file. pins is a tree of struct iopt_pin by page
@@ -159,31 +170,32 @@ struct iopt_pages {
 	enum iopt_account_mode account_mode;
 	bool writable;
 	struct machine *machine;
-	struct mm *source_mm; /* whose memory, and whom to charge */
-	u64 vaddr;	      /* of byte 0, page aligned, in backing_mm */
+	struct mm *source_mm;  /* whose memory, and whom to charge */
+	u64 vaddr;	       /* of byte 0, page aligned, in backing_mm */
 	struct mm *backing_mm; /* USER: source_mm; FILE: the mm that maps the file */
 	int file_fd;	       /* FILE, -1: one that has no memory */
 	u64 file_start;	       /* FILE, DMABUF: byte of it at byte 0, page aligned */
 	void *file_map;	       /* the server's mapping, made when first pinned */
-	struct file *dmabuf; /* DMABUF */
+	struct file *dmabuf;   /* DMABUF */
 	struct vfio_dmabuf_importer importer;
 	phys_addr_t dmabuf_phys;
 	bool revoked; /* its areas are in no domain any more, for good */
 	u64 npages;
-	u64 npinned; /* charged */
+	u64 npinned;	   /* charged */
 	struct mm *old_mm; /* during a change of process: who was charged before */
 	struct rb_root_cached domains_itree; /* iopt_area.pages_node */
 	struct rb_root_cached pins;
 };
 
-struct iopt_pages *iopt_alloc_user_pages(struct call *call, u64 uaddr, u64 length, bool writable);
-struct iopt_pages *iopt_alloc_file_pages(struct call *call, int fd, u64 start_byte, u64 start,
-					 u64 length, bool writable);
+struct iopt_pages *iopt_alloc_user_pages(struct call *call, u64 uaddr, u64 length,
+					 bool writable);
+struct iopt_pages *iopt_alloc_file_pages(struct call *call, int fd, u64 start_byte,
+					 u64 start, u64 length, bool writable);
 void iopt_get_pages_ref(struct iopt_pages *pages);
 void iopt_put_pages(struct iopt_pages *pages);
 /*
- * Charge @mm for what the pages pin from now on: -ENOMEM over its limit. Followed, for all
- * pages of the change, by done, or by undo which gives back those that have changed.
+ * Charge @mm for what the pages pin from now on: -ENOMEM over its limit. Followed, for
+ * all pages of the change, by done, or by undo which gives back those that have changed.
  * Pages that were met before in the same change are left alone.
  */
 int iopt_pages_change_mm(struct iopt_pages *pages, struct mm *mm);

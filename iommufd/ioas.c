@@ -61,14 +61,16 @@ int iommufd_ioas_iova_ranges(struct iommufd_ucmd *ucmd)
 		return (int)PTR_ERR(ioas);
 	cmd->num_iovas = 0;
 	cmd->out_iova_alignment = ioas->iopt.iova_alignment;
-	interval_tree_for_each_span(&span, &ioas->iopt.reserved_itree, 0, ~0ULL) {
+	interval_tree_for_each_span(&span, &ioas->iopt.reserved_itree, 0, ~0ULL)
+	{
 		struct iommu_iova_range range = {.start = span.start, .last = span.last};
 
 		if (!span.is_hole)
 			continue;
 		if (cmd->num_iovas < max_iovas) {
 			rc = copy_to_user(ucmd->call,
-					  cmd->allowed_iovas + cmd->num_iovas * sizeof(range),
+					  cmd->allowed_iovas +
+						  cmd->num_iovas * sizeof(range),
 					  &range, sizeof(range));
 			if (rc)
 				return rc;
@@ -86,7 +88,8 @@ static int load_iovas(struct call *call, struct rb_root_cached *itree, u64 uptr,
 	for (u32 i = 0; i < num; i++) {
 		struct iommu_iova_range range;
 		struct iopt_allowed *allowed;
-		int rc = copy_from_user(call, &range, uptr + i * sizeof(range), sizeof(range));
+		int rc = copy_from_user(call, &range, uptr + i * sizeof(range),
+					sizeof(range));
 
 		if (rc)
 			return rc;
@@ -126,7 +129,8 @@ int iommufd_ioas_allow_iovas(struct iommufd_ucmd *ucmd)
 	return rc;
 }
 
-#define MAP_FLAGS (IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)
+#define MAP_FLAGS \
+	(IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)
 #define MAP_ACCESS (IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)
 
 static int conv_iommu_prot(u32 map_flags)
@@ -146,8 +150,8 @@ static unsigned int conv_iopt_flags(u32 map_flags)
 }
 
 /* What MAP and MAP_FILE check alike before they look at the memory. */
-static struct iommufd_ioas *map_prepare(struct iommufd_ucmd *ucmd, u32 flags, u64 iova, u64 length,
-					u32 ioas_id)
+static struct iommufd_ioas *map_prepare(struct iommufd_ucmd *ucmd, u32 flags, u64 iova,
+					u64 length, u32 ioas_id)
 {
 	if (iova == ~0ULL || length == ~0ULL)
 		return ERR_PTR(-EOVERFLOW);
@@ -187,8 +191,8 @@ int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd)
 	ioas = map_prepare(ucmd, cmd->flags, cmd->iova, cmd->length, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return (int)PTR_ERR(ioas);
-	rc = iopt_map_file_pages(ucmd->ictx, &ioas->iopt, ucmd->call, &iova, cmd->fd, cmd->start,
-				 cmd->length, conv_iommu_prot(cmd->flags),
+	rc = iopt_map_file_pages(ucmd->ictx, &ioas->iopt, ucmd->call, &iova, cmd->fd,
+				 cmd->start, cmd->length, conv_iommu_prot(cmd->flags),
 				 conv_iopt_flags(cmd->flags));
 	cmd->iova = iova;
 	return rc ? rc : iommufd_ucmd_respond(ucmd, sizeof(*cmd));
@@ -246,7 +250,8 @@ int iommufd_ioas_unmap(struct iommufd_ucmd *ucmd)
 	} else {
 		if (cmd->iova == ~0ULL || cmd->length == ~0ULL)
 			return -EOVERFLOW;
-		rc = iopt_unmap_iova(&ioas->iopt, ucmd->call, cmd->iova, cmd->length, &unmapped);
+		rc = iopt_unmap_iova(&ioas->iopt, ucmd->call, cmd->iova, cmd->length,
+				     &unmapped);
 		if (!rc && !unmapped)
 			rc = -ENOENT;
 	}
@@ -256,13 +261,15 @@ int iommufd_ioas_unmap(struct iommufd_ucmd *ucmd)
 	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }
 
-/* --- change of process ---------------------------------------------------------------------- */
+/* --- change of process
+ * ---------------------------------------------------------------------- */
 
 #define for_each_area_of(ictx, index, obj, area)                                         \
 	xa_for_each(&(ictx)->objects, index, obj)                                        \
 		if ((obj)->type == IOMMUFD_OBJ_IOAS)                                     \
 			for ((area) = iopt_area_iter_first(                              \
-				     &container_of(obj, struct iommufd_ioas, obj)->iopt, 0, ~0ULL); \
+				     &container_of(obj, struct iommufd_ioas, obj)->iopt, \
+				     0, ~0ULL);                                          \
 			     (area); (area) = iopt_area_iter_next(area, 0, ~0ULL))
 
 int iommufd_ioas_change_process(struct iommufd_ucmd *ucmd)
@@ -277,26 +284,29 @@ int iommufd_ioas_change_process(struct iommufd_ucmd *ucmd)
 	if (cmd->__reserved)
 		return -EOPNOTSUPP;
 	/* A program's own memory cannot move to another process; a file's can. */
-	for_each_area_of(ictx, index, obj, area) {
+	for_each_area_of(ictx, index, obj, area)
+	{
 		if (area->pages->type != IOPT_ADDRESS_FILE)
 			return -EINVAL;
 	}
-	for_each_area_of(ictx, index, obj, area) {
+	for_each_area_of(ictx, index, obj, area)
+	{
 		int rc = iopt_pages_change_mm(area->pages, mm);
 
 		if (rc) {
-			/* Those that moved go back; their old owner was charged before. */
+			/* Those that moved go back; their old owner was charged before.
+			 */
 			for_each_area_of(ictx, index, obj, area)
 				iopt_pages_change_mm_undo(area->pages, mm);
 			return rc;
 		}
 	}
-	for_each_area_of(ictx, index, obj, area)
-		iopt_pages_change_mm_done(area->pages);
+	for_each_area_of(ictx, index, obj, area) iopt_pages_change_mm_done(area->pages);
 	return 0;
 }
 
-/* --- options ------------------------------------------------------------------------------------ */
+/* --- options
+ * ------------------------------------------------------------------------------------ */
 
 static int option_rlimit_mode(struct iommufd_ucmd *ucmd, struct iommu_option *cmd)
 {
@@ -315,8 +325,8 @@ static int option_rlimit_mode(struct iommufd_ucmd *ucmd, struct iommu_option *cm
 			return -EBUSY;
 		if (cmd->val64 > 1)
 			return -EINVAL;
-		ictx->account_mode = cmd->val64 ? IOPT_PAGES_ACCOUNT_MM :
-						  IOPT_PAGES_ACCOUNT_USER;
+		ictx->account_mode =
+			cmd->val64 ? IOPT_PAGES_ACCOUNT_MM : IOPT_PAGES_ACCOUNT_USER;
 		return 0;
 	}
 	return -EOPNOTSUPP;
@@ -362,6 +372,7 @@ int iommufd_option(struct iommufd_ucmd *ucmd)
 	}
 	if (rc)
 		return rc;
-	return copy_to_user(ucmd->call, ucmd->ubuffer + offsetof(struct iommu_option, val64),
+	return copy_to_user(ucmd->call,
+			    ucmd->ubuffer + offsetof(struct iommu_option, val64),
 			    &cmd->val64, sizeof(cmd->val64));
 }

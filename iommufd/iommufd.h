@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * iommufd: objects of an open /dev/iommu and the calls that other front ends (vfio/) make.
+ * iommufd: objects of an open /dev/iommu and the calls that other front ends (vfio/)
+ * make.
  *
  * An object has an id and a count of users: 1 for its existence and one for each object
  * or device that needs it; it can be destroyed while the count is 1 (-EBUSY else). It is
@@ -111,7 +112,8 @@ struct iommufd_attach_handle {
 	struct iommufd_device *idev;
 };
 
-/* --- for the machine and other front ends ------------------------------------------------ */
+/* --- for the machine and other front ends
+ * ------------------------------------------------ */
 
 /* Registers /dev/iommu. Return: 0, -ENOMEM. */
 int __must_check iommufd_core_create(struct machine *m);
@@ -130,7 +132,8 @@ bool iommufd_ctx_has_group(struct iommufd_ctx *ictx, struct iommu_group *group);
  * IOMMU that is cache coherent, -EPERM: group owned by somebody else or interrupts not
  * isolated (module option allow_unsafe_interrupts), -ENODEV: no group, -ENOMEM.
  */
-struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev, u32 *id);
+struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev,
+					   u32 *id);
 void iommufd_device_unbind(struct iommufd_device *idev);
 struct iommufd_ctx *iommufd_device_to_ictx(struct iommufd_device *idev);
 u32 iommufd_device_to_id(struct iommufd_device *idev);
@@ -141,8 +144,10 @@ u32 iommufd_device_to_id(struct iommufd_device *idev);
  * Return: 0, -ENOENT: no such object, -EINVAL: wrong type or incompatible, -EADDRINUSE:
  * mappings in the device's reserved ranges, -EFAULT, -ENOMEM.
  */
-int __must_check iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 *pt_id);
-int __must_check iommufd_device_replace(struct iommufd_device *idev, ioasid_t pasid, u32 *pt_id);
+int __must_check iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid,
+				       u32 *pt_id);
+int __must_check iommufd_device_replace(struct iommufd_device *idev, ioasid_t pasid,
+					u32 *pt_id);
 void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid);
 
 /* What vfio needs when an iommufd stands in for a container. */
@@ -156,21 +161,25 @@ struct iommufd_core {
 	u64 next_space;
 };
 
-/* --- inside iommufd/ ---------------------------------------------------------------------- */
+/* --- inside iommufd/
+ * ---------------------------------------------------------------------- */
 
 void *iommufd_object_alloc_size(struct iommufd_ctx *ictx, size_t size,
 				enum iommufd_object_type type);
 /* @member must be the struct's first. */
-#define iommufd_object_alloc(ictx, ptr, type)                                            \
+#define iommufd_object_alloc(ictx, ptr, type) \
 	((__typeof__(ptr))iommufd_object_alloc_size(ictx, sizeof(*(ptr)), type))
 void iommufd_object_finalize(struct iommufd_ctx *ictx, struct iommufd_object *obj);
 void iommufd_object_abort(struct iommufd_ctx *ictx, struct iommufd_object *obj);
-void iommufd_object_abort_and_destroy(struct iommufd_ctx *ictx, struct iommufd_object *obj);
+void iommufd_object_abort_and_destroy(struct iommufd_ctx *ictx,
+				      struct iommufd_object *obj);
 /* Valid until the call returns or something destroys it. ERR_PTR(-ENOENT). */
 struct iommufd_object *iommufd_get_object(struct iommufd_ctx *ictx, u32 id,
 					  enum iommufd_object_type type);
-/* @expect: NULL, or the object, a user count of which the caller gives up. -ENOENT, -EBUSY. */
-int iommufd_object_remove(struct iommufd_ctx *ictx, struct iommufd_object *expect, u32 id);
+/* @expect: NULL, or the object, a user count of which the caller gives up. -ENOENT,
+ * -EBUSY. */
+int iommufd_object_remove(struct iommufd_ctx *ictx, struct iommufd_object *expect,
+			  u32 id);
 /* Finish an ioctl that made @obj: answer, and have it destroyed if the answer is lost. */
 int iommufd_ucmd_respond_new(struct iommufd_ucmd *ucmd, size_t cmd_len,
 			     struct iommufd_object *obj);
@@ -185,17 +194,21 @@ static inline struct iommufd_ioas *iommufd_get_ioas(struct iommufd_ctx *ictx, u3
 
 static inline struct iommufd_device *iommufd_get_device(struct iommufd_ucmd *ucmd, u32 id)
 {
-	struct iommufd_object *obj = iommufd_get_object(ucmd->ictx, id, IOMMUFD_OBJ_DEVICE);
+	struct iommufd_object *obj =
+		iommufd_get_object(ucmd->ictx, id, IOMMUFD_OBJ_DEVICE);
 
-	return IS_ERR(obj) ? ERR_CAST(obj) : container_of(obj, struct iommufd_device, obj);
+	return IS_ERR(obj) ? ERR_CAST(obj)
+			   : container_of(obj, struct iommufd_device, obj);
 }
 
-static inline struct iommufd_hwpt_paging *iommufd_get_hwpt_paging(struct iommufd_ucmd *ucmd, u32 id)
+static inline struct iommufd_hwpt_paging *
+iommufd_get_hwpt_paging(struct iommufd_ucmd *ucmd, u32 id)
 {
-	struct iommufd_object *obj = iommufd_get_object(ucmd->ictx, id, IOMMUFD_OBJ_HWPT_PAGING);
+	struct iommufd_object *obj =
+		iommufd_get_object(ucmd->ictx, id, IOMMUFD_OBJ_HWPT_PAGING);
 
-	return IS_ERR(obj) ? ERR_CAST(obj) :
-			     container_of(obj, struct iommufd_hwpt_paging, common.obj);
+	return IS_ERR(obj) ? ERR_CAST(obj)
+			   : container_of(obj, struct iommufd_hwpt_paging, common.obj);
 }
 
 /* ioas.c */
@@ -212,23 +225,23 @@ int iommufd_ioas_change_process(struct iommufd_ucmd *ucmd);
 int iommufd_option(struct iommufd_ucmd *ucmd);
 
 /* hw_pagetable.c */
-struct iommufd_hwpt_paging *iommufd_hwpt_paging_alloc(struct iommufd_ctx *ictx,
-						      struct iommufd_ioas *ioas,
-						      struct iommufd_device *idev, ioasid_t pasid,
-						      u32 flags, bool immediate_attach,
-						      const struct iommu_user_data *user_data);
+struct iommufd_hwpt_paging *
+iommufd_hwpt_paging_alloc(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas,
+			  struct iommufd_device *idev, ioasid_t pasid, u32 flags,
+			  bool immediate_attach, const struct iommu_user_data *user_data);
 void iommufd_hwpt_paging_destroy(struct iommufd_object *obj);
 void iommufd_hwpt_nested_destroy(struct iommufd_object *obj);
 int iommufd_hwpt_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_hwpt_set_dirty_tracking(struct iommufd_ucmd *ucmd);
 int iommufd_hwpt_get_dirty_bitmap(struct iommufd_ucmd *ucmd);
 int iommufd_hwpt_invalidate(struct iommufd_ucmd *ucmd);
-void iommufd_hw_pagetable_put(struct iommufd_ctx *ictx, struct iommufd_hw_pagetable *hwpt);
+void iommufd_hw_pagetable_put(struct iommufd_ctx *ictx,
+			      struct iommufd_hw_pagetable *hwpt);
 
 /* device.c */
 void iommufd_device_destroy(struct iommufd_object *obj);
-int iommufd_hw_pagetable_attach(struct iommufd_hw_pagetable *hwpt, struct iommufd_device *idev,
-				ioasid_t pasid);
+int iommufd_hw_pagetable_attach(struct iommufd_hw_pagetable *hwpt,
+				struct iommufd_device *idev, ioasid_t pasid);
 struct iommufd_hw_pagetable *iommufd_hw_pagetable_detach(struct iommufd_device *idev,
 							 ioasid_t pasid);
 int iommufd_get_hw_info(struct iommufd_ucmd *ucmd);
@@ -246,10 +259,12 @@ int iommufd_veventq_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_hw_queue_alloc(struct iommufd_ucmd *ucmd);
 
 /* vfio_compat.c */
-long iommufd_vfio_ioctl(struct iommufd_ctx *ictx, struct call *call, unsigned cmd, u64 arg);
+long iommufd_vfio_ioctl(struct iommufd_ctx *ictx, struct call *call, unsigned cmd,
+			u64 arg);
 int iommufd_vfio_ioas(struct iommufd_ucmd *ucmd);
 
-static inline struct iommufd_hwpt_paging *find_hwpt_paging(struct iommufd_hw_pagetable *hwpt)
+static inline struct iommufd_hwpt_paging *
+find_hwpt_paging(struct iommufd_hw_pagetable *hwpt)
 {
 	switch (hwpt->obj.type) {
 	case IOMMUFD_OBJ_HWPT_PAGING:

@@ -40,14 +40,16 @@ static int check_iova_range(struct io_pagetable *iopt,
 		return -EINVAL;
 	if (!bitmap->page_size)
 		return -EINVAL;
-	if ((bitmap->iova & (bitmap->page_size - 1)) || ((last + 1) & (bitmap->page_size - 1)))
+	if ((bitmap->iova & (bitmap->page_size - 1)) ||
+	    ((last + 1) & (bitmap->page_size - 1)))
 		return -EINVAL;
 	return 0;
 }
 
 /* The areas over [iova, last] must touch each other: -EINVAL at a hole. */
-static int read_and_clear(struct io_pagetable *iopt, struct iommu_domain *domain, iova_t iova,
-			  iova_t last, u32 flags, struct iommu_dirty_bitmap *dirty)
+static int read_and_clear(struct io_pagetable *iopt, struct iommu_domain *domain,
+			  iova_t iova, iova_t last, u32 flags,
+			  struct iommu_dirty_bitmap *dirty)
 {
 	for (;;) {
 		struct iopt_area *area = iopt_area_iter_first(iopt, iova, iova);
@@ -57,8 +59,8 @@ static int read_and_clear(struct io_pagetable *iopt, struct iommu_domain *domain
 		if (!area)
 			return -EINVAL;
 		end = min(last, area->node.last);
-		rc = domain->dirty_ops->read_and_clear_dirty(domain, iova, end - iova + 1, flags,
-							     dirty);
+		rc = domain->dirty_ops->read_and_clear_dirty(domain, iova, end - iova + 1,
+							     flags, dirty);
 		if (rc || end == last)
 			return rc;
 		iova = end + 1;
@@ -73,7 +75,8 @@ int iopt_read_and_clear_dirty_data(struct io_pagetable *iopt, struct iommu_domai
 	u64 per_piece = bitmap->page_size * 8 * PIECE_BYTES;
 	struct iommu_iotlb_gather gather;
 	struct bitmap_piece piece = {.page_size = bitmap->page_size};
-	struct iommu_dirty_bitmap dirty = {.set = piece_set, .data = &piece, .gather = &gather};
+	struct iommu_dirty_bitmap dirty = {
+		.set = piece_set, .data = &piece, .gather = &gather};
 	u64 nbytes, at;
 	int rc = check_iova_range(iopt, bitmap);
 
@@ -98,7 +101,8 @@ int iopt_read_and_clear_dirty_data(struct io_pagetable *iopt, struct iommu_domai
 	iommu_iotlb_gather_init(&gather);
 	for (at = 0; at < bitmap->length && !rc; at += per_piece)
 		rc = read_and_clear(iopt, domain, bitmap->iova + at,
-				    bitmap->iova + min(at + per_piece, bitmap->length) - 1,
+				    bitmap->iova + min(at + per_piece, bitmap->length) -
+					    1,
 				    bitmap->flags, &dirty);
 	if (!(bitmap->flags & IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR))
 		iommu_iotlb_sync(domain, &gather);
@@ -120,13 +124,14 @@ static int clear_dirty_data(struct io_pagetable *iopt, struct iommu_domain *doma
 	iommu_iotlb_gather_init(&gather);
 	for (area = iopt_area_iter_first(iopt, 0, ~0ULL); area && !rc;
 	     area = iopt_area_iter_next(area, 0, ~0ULL))
-		rc = domain->dirty_ops->read_and_clear_dirty(domain, area->node.start,
-							     iopt_area_length(area), 0, &dirty);
+		rc = domain->dirty_ops->read_and_clear_dirty(
+			domain, area->node.start, iopt_area_length(area), 0, &dirty);
 	iommu_iotlb_sync(domain, &gather);
 	return rc;
 }
 
-int iopt_set_dirty_tracking(struct io_pagetable *iopt, struct iommu_domain *domain, bool enable)
+int iopt_set_dirty_tracking(struct io_pagetable *iopt, struct iommu_domain *domain,
+			    bool enable)
 {
 	int rc;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What restricts and fills a table from outside: domains that come and go, ranges reserved
- * for devices, ranges that the program allows, and the alignment that follows from them.
+ * What restricts and fills a table from outside: domains that come and go, ranges
+ * reserved for devices, ranges that the program allows, and the alignment that follows
+ * from them.
  *
  * A domain is added only after every area is mapped in it; a reserved range is refused
  * while an area or an allowed range lies in it (-EADDRINUSE).
@@ -40,7 +41,8 @@ void iopt_destroy_table(struct io_pagetable *iopt)
 	kfree(iopt->domains);
 }
 
-/* --- reserved and allowed ranges -------------------------------------------------------- */
+/* --- reserved and allowed ranges
+ * -------------------------------------------------------- */
 
 int iopt_reserve_iova(struct io_pagetable *iopt, u64 start, u64 last, void *owner)
 {
@@ -61,11 +63,13 @@ int iopt_reserve_iova(struct io_pagetable *iopt, u64 start, u64 last, void *owne
 
 void iopt_remove_reserved_iova(struct io_pagetable *iopt, void *owner)
 {
-	struct interval_tree_node *node = interval_tree_iter_first(&iopt->reserved_itree, 0, ~0ULL);
+	struct interval_tree_node *node =
+		interval_tree_iter_first(&iopt->reserved_itree, 0, ~0ULL);
 
 	while (node) {
 		struct interval_tree_node *next = interval_tree_iter_next(node, 0, ~0ULL);
-		struct iopt_reserved *reserved = container_of(node, struct iopt_reserved, node);
+		struct iopt_reserved *reserved =
+			container_of(node, struct iopt_reserved, node);
 
 		if (reserved->owner == owner) {
 			interval_tree_remove(node, &iopt->reserved_itree);
@@ -81,7 +85,8 @@ int iopt_set_allow_iova(struct io_pagetable *iopt, struct rb_root_cached *allowe
 	struct rb_root_cached old;
 
 	interval_tree_for_each(node, allowed, 0, ~0ULL) {
-		if (interval_tree_iter_first(&iopt->reserved_itree, node->start, node->last))
+		if (interval_tree_iter_first(&iopt->reserved_itree, node->start,
+					     node->last))
 			return -EADDRINUSE;
 	}
 	old = iopt->allowed_itree;
@@ -103,7 +108,8 @@ int iopt_table_enforce_dev_resv_regions(struct io_pagetable *iopt, struct device
 			continue;
 		if (sw_msi_start && resv->type == IOMMU_RESV_SW_MSI)
 			*sw_msi_start = resv->start;
-		rc = iopt_reserve_iova(iopt, resv->start, resv->length - 1 + resv->start, dev);
+		rc = iopt_reserve_iova(iopt, resv->start, resv->length - 1 + resv->start,
+				       dev);
 		if (rc) {
 			iopt_remove_reserved_iova(iopt, dev);
 			break;
@@ -113,7 +119,8 @@ int iopt_table_enforce_dev_resv_regions(struct io_pagetable *iopt, struct device
 	return rc;
 }
 
-/* --- alignment ----------------------------------------------------------------------------- */
+/* --- alignment
+ * ----------------------------------------------------------------------------- */
 
 static u64 domain_granule(const struct iommu_domain *domain)
 {
@@ -172,7 +179,8 @@ int iopt_disable_large_pages(struct io_pagetable *iopt)
 	return rc;
 }
 
-/* --- domains -------------------------------------------------------------------------------- */
+/* --- domains
+ * -------------------------------------------------------------------------------- */
 
 static int iopt_fill_domain(struct io_pagetable *iopt, struct iommu_domain *domain)
 {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * First fit from below, as Linux does it: each allowed span is walked hole by hole, a hole
- * being what neither an area nor a reserved range covers. An IOVA that the kernel chooses
- * is visible to programs, so the rule is kept to the letter, the rounding of an already
- * rounded start included (drivers/iommu/iommufd/io_pagetable.c, iopt_alloc_iova()).
+ * First fit from below, as Linux does it: each allowed span is walked hole by hole, a
+ * hole being what neither an area nor a reserved range covers. An IOVA that the kernel
+ * chooses is visible to programs, so the rule is kept to the letter, the rounding of an
+ * already rounded start included (drivers/iommu/iommufd/io_pagetable.c,
+ * iopt_alloc_iova()).
  */
 #include "iommufd/iova_alloc.h"
 
@@ -13,7 +14,8 @@
 
 #define HPAGE_SIZE SZ_2M
 
-/* Moves *start up to where the range could begin; false if it does not fit before @last. */
+/* Moves *start up to where the range could begin; false if it does not fit before @last.
+ */
 static bool fits(u64 *start, u64 last, u64 length, u64 alignment, u64 page_offset)
 {
 	u64 aligned;
@@ -29,8 +31,8 @@ static bool fits(u64 *start, u64 last, u64 length, u64 alignment, u64 page_offse
 }
 
 /* The first byte at or after @start that @tree covers, ~0 if none up to @last. */
-static bool next_used(const struct rb_root_cached *tree, u64 start, u64 last, u64 *used_start,
-		      u64 *used_last)
+static bool next_used(const struct rb_root_cached *tree, u64 start, u64 last,
+		      u64 *used_start, u64 *used_last)
 {
 	struct interval_tree_node *node = interval_tree_iter_first(tree, start, last);
 
@@ -41,8 +43,8 @@ static bool next_used(const struct rb_root_cached *tree, u64 start, u64 last, u6
 	return true;
 }
 
-static bool search_holes(struct io_pagetable *iopt, u64 start, u64 last, u64 length, u64 alignment,
-			 u64 page_offset, u64 *iova)
+static bool search_holes(struct io_pagetable *iopt, u64 start, u64 last, u64 length,
+			 u64 alignment, u64 page_offset, u64 *iova)
 {
 	while (start <= last) {
 		u64 a_start, a_last, r_start, r_last, hole_last = last, skip_to = last;
@@ -102,8 +104,8 @@ int iopt_alloc_iova(struct io_pagetable *iopt, u64 *iova, u64 addr, u64 length)
 		struct interval_tree_node *next;
 
 		/* Ranges that touch are one span. */
-		while (end < last &&
-		       (next = interval_tree_iter_first(&iopt->allowed_itree, end + 1, end + 1))) {
+		while (end < last && (next = interval_tree_iter_first(
+					      &iopt->allowed_itree, end + 1, end + 1))) {
 			node = next;
 			end = min(next->last, last);
 		}

@@ -22,7 +22,8 @@ static void (*const object_destroy[IOMMUFD_OBJ_NR_TYPES])(struct iommufd_object 
 	[IOMMUFD_OBJ_FAULT] = iommufd_fault_destroy,
 };
 
-/* --- objects ------------------------------------------------------------------------------ */
+/* --- objects
+ * ------------------------------------------------------------------------------ */
 
 void *iommufd_object_alloc_size(struct iommufd_ctx *ictx, size_t size,
 				enum iommufd_object_type type)
@@ -56,7 +57,8 @@ void iommufd_object_abort(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 	kfree(obj);
 }
 
-void iommufd_object_abort_and_destroy(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+void iommufd_object_abort_and_destroy(struct iommufd_ctx *ictx,
+				      struct iommufd_object *obj)
 {
 	object_destroy[obj->type](obj);
 	iommufd_object_abort(ictx, obj);
@@ -100,7 +102,8 @@ static int iommufd_destroy(struct iommufd_ucmd *ucmd)
 	return iommufd_object_remove(ucmd->ictx, NULL, cmd->id);
 }
 
-/* --- answers ------------------------------------------------------------------------------ */
+/* --- answers
+ * ------------------------------------------------------------------------------ */
 
 int iommufd_ucmd_respond(struct iommufd_ucmd *ucmd, size_t cmd_len)
 {
@@ -119,7 +122,8 @@ static void object_undo(void *data)
 		ictx = container_of(obj, struct iommufd_ioas, obj)->ictx;
 		break;
 	case IOMMUFD_OBJ_HWPT_PAGING:
-		ictx = container_of(obj, struct iommufd_hwpt_paging, common.obj)->ioas->ictx;
+		ictx = container_of(obj, struct iommufd_hwpt_paging, common.obj)
+			       ->ioas->ictx;
 		break;
 	default:
 		return;
@@ -127,7 +131,8 @@ static void object_undo(void *data)
 	iommufd_object_remove(ictx, NULL, obj->id);
 }
 
-int iommufd_ucmd_respond_new(struct iommufd_ucmd *ucmd, size_t cmd_len, struct iommufd_object *obj)
+int iommufd_ucmd_respond_new(struct iommufd_ucmd *ucmd, size_t cmd_len,
+			     struct iommufd_object *obj)
 {
 	int rc = iommufd_ucmd_respond(ucmd, cmd_len);
 
@@ -140,7 +145,8 @@ int iommufd_ucmd_respond_new(struct iommufd_ucmd *ucmd, size_t cmd_len, struct i
 	return 0;
 }
 
-/* --- the ioctls --------------------------------------------------------------------------- */
+/* --- the ioctls
+ * --------------------------------------------------------------------------- */
 
 union ucmd_buffer {
 	struct iommu_destroy destroy;
@@ -171,51 +177,61 @@ struct iommufd_ioctl_op {
 };
 
 #define END_OF(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
-#define IOCTL_OP(name, fn, type, last)                                                   \
-	[name - IOMMUFD_CMD_BASE] = {                                                    \
-		.size = sizeof(type), .min_size = END_OF(type, last), .execute = fn,     \
+#define IOCTL_OP(name, fn, type, last)          \
+	[name - IOMMUFD_CMD_BASE] = {           \
+		.size = sizeof(type),           \
+		.min_size = END_OF(type, last), \
+		.execute = fn,                  \
 	}
 
 /* The number that the kernel's selftest uses ends its table, so holes reach up to it. */
 #define IOMMUFD_CMD_LAST 0xa0
 
-static const struct iommufd_ioctl_op iommufd_ioctl_ops[IOMMUFD_CMD_LAST - IOMMUFD_CMD_BASE + 1] = {
+static const struct iommufd_ioctl_op iommufd_ioctl_ops[IOMMUFD_CMD_LAST -
+						       IOMMUFD_CMD_BASE + 1] = {
 	IOCTL_OP(IOMMUFD_CMD_DESTROY, iommufd_destroy, struct iommu_destroy, id),
-	IOCTL_OP(IOMMUFD_CMD_FAULT_QUEUE_ALLOC, iommufd_fault_alloc, struct iommu_fault_alloc,
-		 out_fault_fd),
-	IOCTL_OP(IOMMUFD_CMD_GET_HW_INFO, iommufd_get_hw_info, struct iommu_hw_info, __reserved),
-	IOCTL_OP(IOMMUFD_CMD_HW_QUEUE_ALLOC, iommufd_hw_queue_alloc, struct iommu_hw_queue_alloc,
-		 length),
-	IOCTL_OP(IOMMUFD_CMD_HWPT_ALLOC, iommufd_hwpt_alloc, struct iommu_hwpt_alloc, __reserved),
+	IOCTL_OP(IOMMUFD_CMD_FAULT_QUEUE_ALLOC, iommufd_fault_alloc,
+		 struct iommu_fault_alloc, out_fault_fd),
+	IOCTL_OP(IOMMUFD_CMD_GET_HW_INFO, iommufd_get_hw_info, struct iommu_hw_info,
+		 __reserved),
+	IOCTL_OP(IOMMUFD_CMD_HW_QUEUE_ALLOC, iommufd_hw_queue_alloc,
+		 struct iommu_hw_queue_alloc, length),
+	IOCTL_OP(IOMMUFD_CMD_HWPT_ALLOC, iommufd_hwpt_alloc, struct iommu_hwpt_alloc,
+		 __reserved),
 	IOCTL_OP(IOMMUFD_CMD_HWPT_GET_DIRTY_BITMAP, iommufd_hwpt_get_dirty_bitmap,
 		 struct iommu_hwpt_get_dirty_bitmap, data),
-	IOCTL_OP(IOMMUFD_CMD_HWPT_INVALIDATE, iommufd_hwpt_invalidate, struct iommu_hwpt_invalidate,
-		 __reserved),
+	IOCTL_OP(IOMMUFD_CMD_HWPT_INVALIDATE, iommufd_hwpt_invalidate,
+		 struct iommu_hwpt_invalidate, __reserved),
 	IOCTL_OP(IOMMUFD_CMD_HWPT_SET_DIRTY_TRACKING, iommufd_hwpt_set_dirty_tracking,
 		 struct iommu_hwpt_set_dirty_tracking, __reserved),
-	IOCTL_OP(IOMMUFD_CMD_IOAS_ALLOC, iommufd_ioas_alloc_ioctl, struct iommu_ioas_alloc,
-		 out_ioas_id),
+	IOCTL_OP(IOMMUFD_CMD_IOAS_ALLOC, iommufd_ioas_alloc_ioctl,
+		 struct iommu_ioas_alloc, out_ioas_id),
 	IOCTL_OP(IOMMUFD_CMD_IOAS_ALLOW_IOVAS, iommufd_ioas_allow_iovas,
 		 struct iommu_ioas_allow_iovas, allowed_iovas),
 	IOCTL_OP(IOMMUFD_CMD_IOAS_CHANGE_PROCESS, iommufd_ioas_change_process,
 		 struct iommu_ioas_change_process, __reserved),
-	IOCTL_OP(IOMMUFD_CMD_IOAS_COPY, iommufd_ioas_copy, struct iommu_ioas_copy, src_iova),
+	IOCTL_OP(IOMMUFD_CMD_IOAS_COPY, iommufd_ioas_copy, struct iommu_ioas_copy,
+		 src_iova),
 	IOCTL_OP(IOMMUFD_CMD_IOAS_IOVA_RANGES, iommufd_ioas_iova_ranges,
 		 struct iommu_ioas_iova_ranges, out_iova_alignment),
 	IOCTL_OP(IOMMUFD_CMD_IOAS_MAP, iommufd_ioas_map, struct iommu_ioas_map, iova),
-	IOCTL_OP(IOMMUFD_CMD_IOAS_MAP_FILE, iommufd_ioas_map_file, struct iommu_ioas_map_file, iova),
-	IOCTL_OP(IOMMUFD_CMD_IOAS_UNMAP, iommufd_ioas_unmap, struct iommu_ioas_unmap, length),
+	IOCTL_OP(IOMMUFD_CMD_IOAS_MAP_FILE, iommufd_ioas_map_file,
+		 struct iommu_ioas_map_file, iova),
+	IOCTL_OP(IOMMUFD_CMD_IOAS_UNMAP, iommufd_ioas_unmap, struct iommu_ioas_unmap,
+		 length),
 	IOCTL_OP(IOMMUFD_CMD_OPTION, iommufd_option, struct iommu_option, val64),
-	IOCTL_OP(IOMMUFD_CMD_VDEVICE_ALLOC, iommufd_vdevice_alloc, struct iommu_vdevice_alloc,
-		 virt_id),
-	IOCTL_OP(IOMMUFD_CMD_VEVENTQ_ALLOC, iommufd_veventq_alloc, struct iommu_veventq_alloc,
-		 out_veventq_fd),
-	IOCTL_OP(IOMMUFD_CMD_VFIO_IOAS, iommufd_vfio_ioas, struct iommu_vfio_ioas, __reserved),
-	IOCTL_OP(IOMMUFD_CMD_VIOMMU_ALLOC, iommufd_viommu_alloc, struct iommu_viommu_alloc,
-		 out_viommu_id),
+	IOCTL_OP(IOMMUFD_CMD_VDEVICE_ALLOC, iommufd_vdevice_alloc,
+		 struct iommu_vdevice_alloc, virt_id),
+	IOCTL_OP(IOMMUFD_CMD_VEVENTQ_ALLOC, iommufd_veventq_alloc,
+		 struct iommu_veventq_alloc, out_veventq_fd),
+	IOCTL_OP(IOMMUFD_CMD_VFIO_IOAS, iommufd_vfio_ioas, struct iommu_vfio_ioas,
+		 __reserved),
+	IOCTL_OP(IOMMUFD_CMD_VIOMMU_ALLOC, iommufd_viommu_alloc,
+		 struct iommu_viommu_alloc, out_viommu_id),
 };
 
-static long iommufd_fops_ioctl(struct file *file, struct call *call, unsigned cmd, u64 arg)
+static long iommufd_fops_ioctl(struct file *file, struct call *call, unsigned cmd,
+			       u64 arg)
 {
 	unsigned int nr = _IOC_NR(cmd);
 	const struct iommufd_ioctl_op *op;
@@ -244,7 +260,8 @@ static long iommufd_fops_ioctl(struct file *file, struct call *call, unsigned cm
 	return op->execute(&ucmd);
 }
 
-/* --- the file ----------------------------------------------------------------------------- */
+/* --- the file
+ * ----------------------------------------------------------------------------- */
 
 /* Bound devices hold the file, so what is left depends on other objects only. */
 static void iommufd_fops_release(struct file *file)
@@ -273,7 +290,8 @@ static void iommufd_fops_release(struct file *file)
 }
 
 /* Only hardware queues of vIOMMUs can be mapped, and no driver has them. */
-static int iommufd_fops_mmap(struct file *file, struct call *call, struct mmap_request *req)
+static int iommufd_fops_mmap(struct file *file, struct call *call,
+			     struct mmap_request *req)
 {
 	if (req->len & ~PAGE_MASK || (req->flags & MAP_TYPE) == MAP_PRIVATE)
 		return -EINVAL;
@@ -322,8 +340,8 @@ int iommufd_core_create(struct machine *m)
 	m->iommufd = kzalloc(sizeof(*m->iommufd));
 	if (!m->iommufd)
 		return -ENOMEM;
-	rc = devnode_register(m, "/dev/iommu", 0660, IOMMU_MAJOR, IOMMU_MINOR, &iommufd_node_ops,
-			      NULL);
+	rc = devnode_register(m, "/dev/iommu", 0660, IOMMU_MAJOR, IOMMU_MINOR,
+			      &iommufd_node_ops, NULL);
 	if (rc) {
 		kfree(m->iommufd);
 		m->iommufd = NULL;

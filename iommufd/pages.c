@@ -29,7 +29,8 @@ struct iopt_pin {
 
 static struct iopt_pin *pin_first(struct iopt_pages *pages, u64 start, u64 last)
 {
-	struct interval_tree_node *node = interval_tree_iter_first(&pages->pins, start, last);
+	struct interval_tree_node *node =
+		interval_tree_iter_first(&pages->pins, start, last);
 
 	return node ? container_of(node, struct iopt_pin, node) : NULL;
 }
@@ -50,13 +51,14 @@ static struct iopt_pages *iopt_alloc_pages(struct call *call, u64 start_byte, u6
 	pages->domains_itree = RB_ROOT_CACHED;
 	pages->pins = RB_ROOT_CACHED;
 	pages->writable = writable;
-	pages->account_mode = call_capable(call, CAP_IPC_LOCK) ? IOPT_PAGES_ACCOUNT_NONE :
-								  IOPT_PAGES_ACCOUNT_USER;
+	pages->account_mode = call_capable(call, CAP_IPC_LOCK) ? IOPT_PAGES_ACCOUNT_NONE
+							       : IOPT_PAGES_ACCOUNT_USER;
 	pages->source_mm = mm_get(call_mm(call));
 	return pages;
 }
 
-struct iopt_pages *iopt_alloc_user_pages(struct call *call, u64 uaddr, u64 length, bool writable)
+struct iopt_pages *iopt_alloc_user_pages(struct call *call, u64 uaddr, u64 length,
+					 bool writable)
 {
 	struct iopt_pages *pages;
 	u64 end;
@@ -72,7 +74,8 @@ struct iopt_pages *iopt_alloc_user_pages(struct call *call, u64 uaddr, u64 lengt
 	return pages;
 }
 
-/* Every area of the pages leaves its domains; what the device finds there now is a fault. */
+/* Every area of the pages leaves its domains; what the device finds there now is a fault.
+ */
 static void dmabuf_revoked(struct vfio_dmabuf_importer *imp)
 {
 	struct iopt_pages *pages = container_of(imp, struct iopt_pages, importer);
@@ -87,7 +90,8 @@ static void dmabuf_revoked(struct vfio_dmabuf_importer *imp)
 	pages->revoked = true;
 }
 
-static int alloc_dmabuf(struct iopt_pages *pages, struct file *file, u64 start, u64 length)
+static int alloc_dmabuf(struct iopt_pages *pages, struct file *file, u64 start,
+			u64 length)
 {
 	u64 size;
 	int rc;
@@ -107,8 +111,8 @@ static int alloc_dmabuf(struct iopt_pages *pages, struct file *file, u64 start, 
  * another program's. memfd_pin_folios() takes shared memory files only (-EINVAL), so a
  * file of the machine that is no dma-buf is not even held.
  */
-struct iopt_pages *iopt_alloc_file_pages(struct call *call, int fd, u64 start_byte, u64 start,
-					 u64 length, bool writable)
+struct iopt_pages *iopt_alloc_file_pages(struct call *call, int fd, u64 start_byte,
+					 u64 start, u64 length, bool writable)
 {
 	struct machine *m = call_machine(call);
 	struct iopt_pages *pages;
@@ -165,8 +169,8 @@ void iopt_put_pages(struct iopt_pages *pages)
 }
 
 /*
- * What memfd_pin_folios() does when a domain first needs a file's pages: -EINVAL for a file
- * that is no shared memory or a range that it does not hold.
+ * What memfd_pin_folios() does when a domain first needs a file's pages: -EINVAL for a
+ * file that is no shared memory or a range that it does not hold.
  */
 static int pages_map_file(struct iopt_pages *pages)
 {
@@ -176,17 +180,18 @@ static int pages_map_file(struct iopt_pages *pages)
 
 	if (pages->file_map != MAP_FAILED)
 		return 0;
-	if (!pages->backing_mm || pages->file_fd < 0 || fstat(pages->file_fd, &st) || !S_ISREG(st.st_mode) ||
-	    fcntl(pages->file_fd, F_GET_SEALS) < 0)
+	if (!pages->backing_mm || pages->file_fd < 0 || fstat(pages->file_fd, &st) ||
+	    !S_ISREG(st.st_mode) || fcntl(pages->file_fd, F_GET_SEALS) < 0)
 		return -EINVAL;
-	if (pages->file_start >= (u64)st.st_size || len > ALIGN((u64)st.st_size, PAGE_SIZE) -
-							    pages->file_start)
+	if (pages->file_start >= (u64)st.st_size ||
+	    len > ALIGN((u64)st.st_size, PAGE_SIZE) - pages->file_start)
 		return -EINVAL;
 	if (pages->writable)
 		prot |= PROT_WRITE;
 	pages->file_map = mmap(NULL, len, prot, MAP_SHARED, pages->file_fd,
 			       (off_t)pages->file_start);
-	/* Linux pins sealed and read-only files all the same; a device's write is lost here. */
+	/* Linux pins sealed and read-only files all the same; a device's write is lost
+	 * here. */
 	if (pages->file_map == MAP_FAILED)
 		pages->file_map = mmap(NULL, len, PROT_READ, MAP_SHARED, pages->file_fd,
 				       (off_t)pages->file_start);
@@ -196,7 +201,8 @@ static int pages_map_file(struct iopt_pages *pages)
 	return 0;
 }
 
-/* --- accounting ---------------------------------------------------------------------- */
+/* --- accounting ----------------------------------------------------------------------
+ */
 
 static int pages_charge(struct iopt_pages *pages, u64 npages)
 {
@@ -286,7 +292,8 @@ void iopt_pages_change_mm_undo(struct iopt_pages *pages, struct mm *mm)
 	pages_release_mm(pages, mm);
 }
 
-/* --- pins ------------------------------------------------------------------------------ */
+/* --- pins ------------------------------------------------------------------------------
+ */
 
 static void pin_drop(struct iopt_pages *pages, struct iopt_pin *p)
 {
@@ -299,13 +306,16 @@ static void pin_drop(struct iopt_pages *pages, struct iopt_pin *p)
 /* Drop the pins over [start, last] that no filled area touches. */
 static void pages_unpin(struct iopt_pages *pages, u64 start, u64 last)
 {
-	struct interval_tree_node *node = interval_tree_iter_first(&pages->pins, start, last);
+	struct interval_tree_node *node =
+		interval_tree_iter_first(&pages->pins, start, last);
 
 	while (node) {
-		struct interval_tree_node *next = interval_tree_iter_next(node, start, last);
+		struct interval_tree_node *next =
+			interval_tree_iter_next(node, start, last);
 		struct iopt_pin *p = container_of(node, struct iopt_pin, node);
 
-		if (!interval_tree_iter_first(&pages->domains_itree, node->start, node->last))
+		if (!interval_tree_iter_first(&pages->domains_itree, node->start,
+					      node->last))
 			pin_drop(pages, p);
 		node = next;
 	}
@@ -321,8 +331,10 @@ static int pages_pin_hole(struct iopt_pages *pages, u64 start, u64 last, u64 iov
 
 		if (!p)
 			return -ENOMEM;
-		rc = pin_user(pages->machine, pages->backing_mm, pages->vaddr + start * PAGE_SIZE,
-			      (last - start + 1) * PAGE_SIZE, iova, pages->writable, &p->pin);
+		rc = pin_user(pages->machine, pages->backing_mm,
+			      pages->vaddr + start * PAGE_SIZE,
+			      (last - start + 1) * PAGE_SIZE, iova, pages->writable,
+			      &p->pin);
 		if (rc) {
 			kfree(p);
 			return rc;
@@ -385,7 +397,8 @@ static int area_pin(struct iopt_area *area, struct iopt_pages *pages)
 	return 0;
 }
 
-/* --- domains --------------------------------------------------------------------------- */
+/* --- domains ---------------------------------------------------------------------------
+ */
 
 static void domain_unmap(struct iommu_domain *domain, iova_t iova, u64 length)
 {
@@ -405,10 +418,13 @@ static int domain_map_area(struct iommu_domain *domain, struct iopt_area *area,
 	int rc;
 
 	if (pages->type == IOPT_ADDRESS_DMABUF)
-		return pages->revoked ? 0 :
-					iommu_map(domain, iova,
-						  pages->dmabuf_phys + pages->file_start + byte, left,
-						  (area->iommu_prot & ~IOMMU_CACHE) | IOMMU_MMIO);
+		return pages->revoked
+			       ? 0
+			       : iommu_map(domain, iova,
+					   pages->dmabuf_phys + pages->file_start + byte,
+					   left,
+					   (area->iommu_prot & ~IOMMU_CACHE) |
+						   IOMMU_MMIO);
 	while (left) {
 		u64 offset, run;
 
@@ -418,7 +434,8 @@ static int domain_map_area(struct iommu_domain *domain, struct iopt_area *area,
 		rc = iommu_map(domain, iova, p->pin.phys + offset, run, area->iommu_prot);
 		if (rc) {
 			if (iova != area->node.start)
-				domain_unmap(domain, area->node.start, iova - area->node.start);
+				domain_unmap(domain, area->node.start,
+					     iova - area->node.start);
 			return rc;
 		}
 		iova += run;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The container's ioctls on an iommufd: they act on the context's compatibility IOAS, which
- * VFIO makes when an iommufd is set as the container of a group. What differs from type1
- * is Linux's choice (drivers/iommu/iommufd/vfio_compat.c): no dirty pages, no vaddr update,
- * a version 1 table without large pages so that any part can be unmapped.
+ * The container's ioctls on an iommufd: they act on the context's compatibility IOAS,
+ * which VFIO makes when an iommufd is set as the container of a group. What differs from
+ * type1 is Linux's choice (drivers/iommu/iommufd/vfio_compat.c): no dirty pages, no vaddr
+ * update, a version 1 table without large pages so that any part can be unmapped.
  */
 #include "iommufd/iommufd.h"
 #include "moat/uapi/vfio.h"
@@ -98,7 +98,8 @@ static int vfio_map_dma(struct iommufd_ctx *ictx, struct call *call, u64 arg)
 	if (IS_ERR(ioas))
 		return (int)PTR_ERR(ioas);
 	iova = map.iova;
-	return iopt_map_user_pages(ictx, &ioas->iopt, call, &iova, map.vaddr, map.size, prot, 0);
+	return iopt_map_user_pages(ictx, &ioas->iopt, call, &iova, map.vaddr, map.size,
+				   prot, 0);
 }
 
 static int vfio_unmap_dma(struct iommufd_ctx *ictx, struct call *call, u64 arg)
@@ -128,7 +129,8 @@ static int vfio_unmap_dma(struct iommufd_ctx *ictx, struct call *call, u64 arg)
 			if (rc)
 				return rc;
 		}
-		rc = iopt_unmap_iova(&ioas->iopt, call, unmap.iova, unmap.size, &unmapped);
+		rc = iopt_unmap_iova(&ioas->iopt, call, unmap.iova, unmap.size,
+				     &unmapped);
 	}
 	unmap.size = unmapped;
 	rc_copy = copy_to_user(call, arg, &unmap, sizeof(unmap));
@@ -170,7 +172,8 @@ static int vfio_set_iommu(struct iommufd_ctx *ictx, struct call *call, u64 type)
 
 	if (type == VFIO_NOIOMMU_IOMMU && ictx->no_iommu_mode)
 		return call_capable(call, CAP_SYS_RAWIO) ? 0 : -EPERM;
-	if ((type != VFIO_TYPE1_IOMMU && type != VFIO_TYPE1v2_IOMMU) || ictx->no_iommu_mode)
+	if ((type != VFIO_TYPE1_IOMMU && type != VFIO_TYPE1v2_IOMMU) ||
+	    ictx->no_iommu_mode)
 		return -EINVAL;
 	ioas = get_compat_ioas(ictx);
 	if (IS_ERR(ioas))
@@ -194,7 +197,8 @@ static u64 get_pagesizes(struct iommufd_ioas *ioas)
  * Each capability is written if all of it fits, ranges one by one; the length is what it
  * would need. @avail 0: only the length.
  */
-static long fill_cap_dma_avail(struct iommufd_ioas *ioas, struct call *call, u64 at, u64 avail)
+static long fill_cap_dma_avail(struct iommufd_ioas *ioas, struct call *call, u64 at,
+			       u64 avail)
 {
 	struct vfio_iommu_type1_info_dma_avail cap = {
 		.header = {.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, .version = 1},
@@ -219,7 +223,8 @@ static long fill_cap_iova(struct iommufd_ioas *ioas, struct call *call, u64 at, 
 	u64 size = sizeof(cap);
 	int rc;
 
-	interval_tree_for_each_span(&span, &ioas->iopt.reserved_itree, 0, ~0ULL) {
+	interval_tree_for_each_span(&span, &ioas->iopt.reserved_itree, 0, ~0ULL)
+	{
 		struct vfio_iova_range range = {.start = span.start, .end = span.last};
 
 		if (!span.is_hole)
@@ -242,7 +247,8 @@ static long fill_cap_iova(struct iommufd_ioas *ioas, struct call *call, u64 at, 
 
 static int vfio_iommu_get_info(struct iommufd_ctx *ictx, struct call *call, u64 arg)
 {
-	static long (*const fill[])(struct iommufd_ioas *ioas, struct call *call, u64 at,
+	static long (*const fill[])(struct iommufd_ioas * ioas, struct call * call,
+				    u64 at,
 				    u64 avail) = {fill_cap_dma_avail, fill_cap_iova};
 	const size_t minsz = offsetof(struct vfio_iommu_type1_info, cap_offset);
 	struct vfio_iommu_type1_info info = {};
@@ -268,7 +274,9 @@ static int vfio_iommu_get_info(struct iommufd_ctx *ictx, struct call *call, u64 
 			u32 next = (u32)total;
 
 			rc = copy_to_user(call,
-					  arg + last_cap + offsetof(struct vfio_info_cap_header, next),
+					  arg + last_cap +
+						  offsetof(struct vfio_info_cap_header,
+							   next),
 					  &next, sizeof(next));
 			if (rc)
 				return rc;
@@ -284,7 +292,8 @@ static int vfio_iommu_get_info(struct iommufd_ctx *ictx, struct call *call, u64 
 	return copy_to_user(call, arg, &info, (size_t)rc);
 }
 
-long iommufd_vfio_ioctl(struct iommufd_ctx *ictx, struct call *call, unsigned cmd, u64 arg)
+long iommufd_vfio_ioctl(struct iommufd_ctx *ictx, struct call *call, unsigned cmd,
+			u64 arg)
 {
 	switch (cmd) {
 	case VFIO_GET_API_VERSION:

@@ -112,8 +112,9 @@ static int get_dev_id(struct vfio_device *vdev, struct iommufd_ctx *ictx)
 	bool mine;
 
 	if (device_ictx(vdev) == ictx)
-		return vdev->iommufd_device ? (int)iommufd_device_to_id(vdev->iommufd_device) :
-					      -EINVAL;
+		return vdev->iommufd_device
+			       ? (int)iommufd_device_to_id(vdev->iommufd_device)
+			       : -EINVAL;
 	group = iommu_group_get(vdev->dev);
 	if (!group)
 		return -ENODEV;
@@ -136,7 +137,8 @@ static const struct vfio_iommufd_ops vfio_iommufd_ops = {
 	.get_dev_id = get_dev_id,
 };
 
-/* --- the character device ----------------------------------------------------------------- */
+/* --- the character device
+ * ----------------------------------------------------------------- */
 
 static int check_token(struct vfio_device *vdev, struct call *call,
 		       const struct vfio_device_bind_iommufd *bind)
@@ -203,7 +205,8 @@ static long bind_iommufd(struct vfio_device_file *df, struct call *call, u64 arg
 	rc = vfio_df_open(df, call);
 	if (rc)
 		goto err_put;
-	rc = copy_to_user(call, arg + offsetof(struct vfio_device_bind_iommufd, out_devid),
+	rc = copy_to_user(call,
+			  arg + offsetof(struct vfio_device_bind_iommufd, out_devid),
 			  &df->devid, sizeof(df->devid));
 	if (rc) {
 		vfio_df_close(df);
@@ -251,7 +254,8 @@ static long attach_pt(struct vfio_device_file *df, struct call *call, u64 arg)
 	}
 	if (rc)
 		return rc;
-	rc = copy_to_user(call, arg + offsetof(struct vfio_device_attach_iommufd_pt, pt_id),
+	rc = copy_to_user(call,
+			  arg + offsetof(struct vfio_device_attach_iommufd_pt, pt_id),
 			  &attach.pt_id, sizeof(attach.pt_id));
 	if (rc)
 		physical_detach_ioas(vdev);
@@ -284,7 +288,8 @@ static long detach_pt(struct vfio_device_file *df, struct call *call, u64 arg)
 	return 0;
 }
 
-static long cdev_ioctl(struct vfio_device_file *df, struct call *call, unsigned cmd, u64 arg)
+static long cdev_ioctl(struct vfio_device_file *df, struct call *call, unsigned cmd,
+		       u64 arg)
 {
 	switch (cmd) {
 	case VFIO_DEVICE_BIND_IOMMUFD:
@@ -338,8 +343,8 @@ static int cdev_add(struct vfio_device *vdev)
 	if (vfio_device_is_noiommu(vdev))
 		return 0;
 	cdev_path(vdev, path, sizeof(path));
-	return devnode_register(vdev->core->machine, path, 0600, VFIO_CDEV_MAJOR, vdev->index,
-				&cdev_node_ops, vdev);
+	return devnode_register(vdev->core->machine, path, 0600, VFIO_CDEV_MAJOR,
+				vdev->index, &cdev_node_ops, vdev);
 }
 
 static void cdev_del(struct vfio_device *vdev)

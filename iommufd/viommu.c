@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * vIOMMUs and what hangs off them. They need an IOMMU driver that can hand out slices of
- * its hardware; none of the machine's drivers does, so the checks run in Linux's order and
- * end where Linux's do for such hardware. Source: drivers/iommu/iommufd/viommu.c, eventq.c.
+ * its hardware; none of the machine's drivers does, so the checks run in Linux's order
+ * and end where Linux's do for such hardware. Source: drivers/iommu/iommufd/viommu.c,
+ * eventq.c.
  */
 #include "base/overflow.h"
 #include "iommufd/iommufd.h"

@@ -24,7 +24,8 @@
  */
 int dma_read(struct hw *hw, u32 fn, iova_t iova, void *buf, size_t len);
 
-/* dma_write - the device writes memory. A 4-byte write to the MSI window is an interrupt. */
+/* dma_write - the device writes memory. A 4-byte write to the MSI window is an interrupt.
+ */
 int dma_write(struct hw *hw, u32 fn, iova_t iova, const void *buf, size_t len);
 
 /**

@@ -17,23 +17,24 @@
 
 struct machine_events {
 	/* [iova, last] of the space now maps vaddr of the caller (call may be NULL). */
-	void (*map)(struct machine *m, struct call *call, u64 space, iova_t iova, iova_t last,
-		    u64 vaddr, unsigned prot);
+	void (*map)(struct machine *m, struct call *call, u64 space, iova_t iova,
+		    iova_t last, u64 vaddr, unsigned prot);
 	/* Everything mapped in [iova, last] is gone. */
-	void (*unmap)(struct machine *m, struct call *call, u64 space, iova_t iova, iova_t last);
+	void (*unmap)(struct machine *m, struct call *call, u64 space, iova_t iova,
+		      iova_t last);
 	/* @dev now does DMA through the space; 0: through none. */
 	void (*attach)(struct machine *m, struct device *dev, u64 space);
 	/* The space is destroyed; @mappings of it were never unmapped. */
 	void (*space_gone)(struct machine *m, u64 space, u64 mappings);
 	/* A DMA or interrupt was refused. frames: of the thread that drove the device. */
-	void (*fault)(struct machine *m, const struct dma_fault *fault, u32 pid, u32 nr_frames,
-		      const u64 *frames);
+	void (*fault)(struct machine *m, const struct dma_fault *fault, u32 pid,
+		      u32 nr_frames, const u64 *frames);
 };
 
-#define machine_event(m, event, ...)                                                     \
-	do {                                                                             \
-		if ((m)->events && (m)->events->event)                                   \
-			(m)->events->event((m), __VA_ARGS__);                            \
+#define machine_event(m, event, ...)                          \
+	do {                                                  \
+		if ((m)->events && (m)->events->event)        \
+			(m)->events->event((m), __VA_ARGS__); \
 	} while (0)
 
 #endif

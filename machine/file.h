@@ -24,24 +24,28 @@ struct mm;
 
 /* What a successful mmap of a file gives. */
 struct mmap_request {
-	u64 pgoff;	/* in: byte offset in the file */
-	u64 len;	/* in: bytes */
-	int prot;	/* in: PROT_* */
-	int flags;	/* in: MAP_* */
+	u64 pgoff; /* in: byte offset in the file */
+	u64 len;   /* in: bytes */
+	int prot;  /* in: PROT_* */
+	int flags; /* in: MAP_* */
 	/* out: a BAR whose accesses trap */
-	u32 function;	/* index of the hw_function */
+	u32 function; /* index of the hw_function */
 	u32 bar;
 	u64 bar_offset;
 };
 
 struct file_operations {
 	const char *name;
-	/* Return: what ioctl(2) returns, or -errno. @arg is a program's address or a number. */
+	/* Return: what ioctl(2) returns, or -errno. @arg is a program's address or a
+	 * number. */
 	long (*ioctl)(struct file *file, struct call *call, unsigned cmd, u64 arg);
-	ssize_t (*read)(struct file *file, struct call *call, u64 ubuf, size_t len, u64 pos);
-	ssize_t (*write)(struct file *file, struct call *call, u64 ubuf, size_t len, u64 pos);
+	ssize_t (*read)(struct file *file, struct call *call, u64 ubuf, size_t len,
+			u64 pos);
+	ssize_t (*write)(struct file *file, struct call *call, u64 ubuf, size_t len,
+			 u64 pos);
 	int (*mmap)(struct file *file, struct call *call, struct mmap_request *req);
-	/* EPOLL* bits; NULL: always readable and writable. file_notify() when they change. */
+	/* EPOLL* bits; NULL: always readable and writable. file_notify() when they
+	 * change. */
 	u32 (*poll)(struct file *file);
 	void (*release)(struct file *file);
 };
@@ -52,16 +56,16 @@ struct file {
 	struct machine *machine;
 	int flags; /* O_ACCMODE of open, O_NONBLOCK */
 	struct refcount ref;
-	u32 id; /* in machine.files */
-	u64 cookie; /* server: the connection's socket cookie */
+	u32 id;	       /* in machine.files */
+	u64 cookie;    /* server: the connection's socket cookie */
 	void *carrier; /* server: the connection */
 	/* For stat: st_mode and st_rdev; anonymous files have mode 0600 and no device. */
 	u32 mode;
 	u32 rdev_major, rdev_minor;
 };
 
-struct file *file_alloc(struct machine *m, const struct file_operations *ops, void *private,
-			int flags);
+struct file *file_alloc(struct machine *m, const struct file_operations *ops,
+			void *private, int flags);
 struct file *get_file(struct file *file);
 void fput(struct file *file); /* the last one calls release */
 /* poll's answer changed, or read() has something. */
@@ -78,8 +82,8 @@ struct call_ops {
 	struct file *(*fget)(struct call *call, int fd);
 	int (*dup_fd)(struct call *call, int fd);
 	long (*install)(struct call *call, struct file *file, int host_fd, u64 slot);
-	ssize_t (*mmio)(struct call *call, u32 fn, unsigned bar, u64 off, u64 ubuf, size_t len,
-			bool write);
+	ssize_t (*mmio)(struct call *call, u32 fn, unsigned bar, u64 off, u64 ubuf,
+			size_t len, bool write);
 	bool (*capable)(struct call *call, int cap);
 	void (*complete)(struct call *call, long ret);
 };
@@ -91,7 +95,8 @@ struct call {
 	u32 pid, tid, euid;
 	void (*undo)(void *data); /* call_on_fault() */
 	void *undo_data;
-	/* Return addresses of the program at the call, innermost first; for the report. */
+	/* Return addresses of the program at the call, innermost first; for the report.
+	 */
 	u32 nr_frames;
 	const u64 *frames;
 };
@@ -101,7 +106,8 @@ struct mm *call_mm(struct call *call);
 u32 call_pid(struct call *call);
 u32 call_euid(struct call *call);
 struct machine *call_machine(struct call *call);
-/* What capable(CAP_IPC_LOCK) etc. would say: the user who started the machine is its root. */
+/* What capable(CAP_IPC_LOCK) etc. would say: the user who started the machine is its
+ * root. */
 bool call_capable(struct call *call, int cap);
 
 /* 0, -EFAULT, -ERESTARTNOINTR. */
@@ -112,7 +118,8 @@ int __must_check copy_from_user(struct call *call, void *to, u64 from, size_t n)
  * for addresses outside user space, or pages known to be absent.
  */
 int __must_check copy_to_user(struct call *call, u64 to, const void *from, size_t n);
-/* For results that must not be lost: 0 if [to, to + n) can be written, -EFAULT, -ERESTARTNOINTR. */
+/* For results that must not be lost: 0 if [to, to + n) can be written, -EFAULT,
+ * -ERESTARTNOINTR. */
 int __must_check user_writable(struct call *call, u64 to, size_t n);
 /* Run @undo(data) if the program turns out not to be able to take the result. */
 void call_on_fault(struct call *call, void (*undo)(void *data), void *data);
@@ -135,7 +142,8 @@ int call_eventfd(struct call *call, int fd);
  * wants the number instead (0: as return value).
  */
 long call_install_fd(struct call *call, struct file *file, u64 slot);
-/* The same for a plain host descriptor (eventfd-like, dma-buf memfd); owned by the call then. */
+/* The same for a plain host descriptor (eventfd-like, dma-buf memfd); owned by the call
+ * then. */
 long call_install_host_fd(struct call *call, int fd, u64 slot);
 
 /*
@@ -169,10 +177,11 @@ int __must_check devnode_register(struct machine *m, const char *path, unsigned 
 void devnode_unregister(struct machine *m, const char *path);
 /* For whoever shows a /dev tree. The node stays valid until it is unregistered. */
 struct devnode *devnode_find(struct machine *m, const char *path);
-int devnode_for_each(struct machine *m, int (*fn)(struct devnode *node, void *data), void *data);
+int devnode_for_each(struct machine *m, int (*fn)(struct devnode *node, void *data),
+		     void *data);
 /* @fn hears of what comes (added) and goes; NULL ends it. One listener a machine. */
-void devnode_listen(struct machine *m, void (*fn)(void *data, struct devnode *node, bool added),
-		    void *data);
+void devnode_listen(struct machine *m,
+		    void (*fn)(void *data, struct devnode *node, bool added), void *data);
 /* How many struct file of the machine are alive. */
 u64 file_count(struct machine *m);
 /* What carries files: called by file_notify(); set once by the server. */

@@ -20,7 +20,8 @@ struct msi_msg {
 /* How an IOMMU driver remaps interrupts; registered per unit while it is enabled. */
 struct irq_remap {
 	/* Make an entry that lets @dev raise @irq (source-id checked); fill in @msg. */
-	int (*map)(struct irq_remap *remap, struct device *dev, u32 irq, struct msi_msg *msg);
+	int (*map)(struct irq_remap *remap, struct device *dev, u32 irq,
+		   struct msi_msg *msg);
 	void (*unmap)(struct irq_remap *remap, struct device *dev, u32 irq);
 };
 void irq_remap_register(struct machine *m, u32 unit, struct irq_remap *remap);

@@ -34,15 +34,16 @@ struct mm_ops {
 struct mm {
 	const struct mm_ops *ops;
 	struct machine *machine;
-	u32 index;	/* in hw mms */
+	u32 index; /* in hw mms */
 	u32 pid;
-	u32 pasid;	/* SVA; 0: none */
-	u64 locked_vm;	/* pages charged as type1 does (mm->locked_vm); m->lock */
-	u64 pinned_vm;	/* pages charged as iommufd does */
+	u32 pasid;     /* SVA; 0: none */
+	u64 locked_vm; /* pages charged as type1 does (mm->locked_vm); m->lock */
+	u64 pinned_vm; /* pages charged as iommufd does */
 	struct refcount ref;
 	void *private;
 	struct list_head pins; /* struct pin.node */
-	struct pin_tree *places; /* machine/pin.c: by address; NULL while nothing is pinned */
+	struct pin_tree
+		*places; /* machine/pin.c: by address; NULL while nothing is pinned */
 };
 
 struct mm *mm_get(struct mm *mm);
@@ -50,9 +51,9 @@ void mm_put(struct mm *mm);
 
 /* One pinned run of a program's memory: contiguous in the program window. */
 struct pin {
-	struct mm *mm; /* holds a reference */
-	u64 va, len;	  /* bytes, page aligned */
-	phys_addr_t phys; /* of va */
+	struct mm *mm;		/* holds a reference */
+	u64 va, len;		/* bytes, page aligned */
+	phys_addr_t phys;	/* of va */
 	bool writable, special; /* special: a BAR, not in the program window */
 	struct list_head node;
 	struct pin_places *places; /* machine/pin.c: where its memory is now */
@@ -70,8 +71,8 @@ struct pin {
  * Return: 0; -EFAULT if not one page at @va is accessible; -ENOMEM when the
  * window is full.
  */
-int __must_check pin_user(struct machine *m, struct mm *mm, u64 va, u64 len, u64 congruent,
-			  bool write, struct pin *pin);
+int __must_check pin_user(struct machine *m, struct mm *mm, u64 va, u64 len,
+			  u64 congruent, bool write, struct pin *pin);
 void unpin_user(struct machine *m, struct pin *pin);
 
 /* One stretch of a program's addresses that a device can reach. */
@@ -95,7 +96,8 @@ unsigned mm_pins_in_range(struct machine *m, struct mm *mm, u64 va, u64 len,
  * returns. Context: may wait for DMA under way.
  * Return: 0; -EINVAL: not page aligned or wraps; -ENOMEM: nothing changed.
  */
-int __must_check pin_relocate(struct machine *m, struct mm *mm, u64 va, u64 len, u64 new_va);
+int __must_check pin_relocate(struct machine *m, struct mm *mm, u64 va, u64 len,
+			      u64 new_va);
 
 /**
  * pin_relocate_local - the program's pages at [@va, @va + @len) are about to go; a copy

@@ -9,7 +9,8 @@
 
 #define PIECE 1024
 
-int copy_struct_from_user(struct call *call, void *to, size_t ksize, u64 from, size_t usize)
+int copy_struct_from_user(struct call *call, void *to, size_t ksize, u64 from,
+			  size_t usize)
 {
 	size_t both = min(ksize, usize);
 	u8 piece[PIECE];

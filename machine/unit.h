@@ -46,21 +46,21 @@ enum fault_class {
 	FAULT_NOT_PRESENT = 1, /* nothing mapped there */
 	FAULT_READ,	       /* mapped, reading not permitted */
 	FAULT_WRITE,	       /* mapped, writing not permitted */
-	FAULT_BLOCKED,	       /* the device may not do DMA at all (no or blocking domain) */
-	FAULT_ADDRESS_WIDTH,   /* beyond the aperture */
-	FAULT_TABLE,	       /* malformed or unreachable tables */
-	FAULT_IRQ,	       /* an interrupt that remapping refused */
-	FAULT_UNBACKED,	       /* translated, but nothing lies at that physical address */
-	FAULT_MEMORY_GONE,     /* backed by program memory that no longer exists */
+	FAULT_BLOCKED, /* the device may not do DMA at all (no or blocking domain) */
+	FAULT_ADDRESS_WIDTH, /* beyond the aperture */
+	FAULT_TABLE,	     /* malformed or unreachable tables */
+	FAULT_IRQ,	     /* an interrupt that remapping refused */
+	FAULT_UNBACKED,	     /* translated, but nothing lies at that physical address */
+	FAULT_MEMORY_GONE,   /* backed by program memory that no longer exists */
 };
 
 struct dma_fault {
 	u32 function; /* index of the hw_function */
 	u16 sid;
 	u8 access;
-	u8 class;     /* enum fault_class */
-	u16 reason;   /* the specification's code, 0 where the unit did not decide */
-	u16 unit;     /* index, 0xffff: none */
+	u8 class;   /* enum fault_class */
+	u16 reason; /* the specification's code, 0 where the unit did not decide */
+	u16 unit;   /* index, 0xffff: none */
 	u32 pasid;
 	iova_t iova;
 	u64 len;      /* of the device's whole access, bytes */
@@ -72,10 +72,11 @@ struct unit_ops {
 	u64 state_size;
 	void (*init)(struct hw *hw, struct hw_unit *unit);
 	u64 (*mmio_read)(struct hw *hw, struct hw_unit *unit, u64 off, unsigned size);
-	void (*mmio_write)(struct hw *hw, struct hw_unit *unit, u64 off, u64 val, unsigned size);
+	void (*mmio_write)(struct hw *hw, struct hw_unit *unit, u64 off, u64 val,
+			   unsigned size);
 	/*
-	 * Never NULL. Called with the translator entered. Return: 0, or -EFAULT with @fault's
-	 * class and reason filled in and the unit's fault registers updated.
+	 * Never NULL. Called with the translator entered. Return: 0, or -EFAULT with
+	 * @fault's class and reason filled in and the unit's fault registers updated.
 	 */
 	int (*translate)(struct hw *hw, struct hw_unit *unit, struct translator *x,
 			 const struct dma_request *req, struct dma_translation *out,

@@ -85,8 +85,8 @@ static const struct trace *call_trace(struct report *r, struct call *call)
 	return trace_depot_get(r->depot, call->pid, call->nr_frames, call->frames);
 }
 
-static void on_map(struct machine *m, struct call *call, u64 space, iova_t iova, iova_t last,
-		   u64 vaddr, unsigned prot)
+static void on_map(struct machine *m, struct call *call, u64 space, iova_t iova,
+		   iova_t last, u64 vaddr, unsigned prot)
 {
 	struct report *r = m->events_data;
 	struct rspace *s = space_get(r, space);
@@ -105,7 +105,8 @@ static void on_map(struct machine *m, struct call *call, u64 space, iova_t iova,
 	s->nr_live++;
 }
 
-static void on_unmap(struct machine *m, struct call *call, u64 space, iova_t iova, iova_t last)
+static void on_unmap(struct machine *m, struct call *call, u64 space, iova_t iova,
+		     iova_t last)
 {
 	struct report *r = m->events_data;
 	struct rspace *s = space_find(r, space);
@@ -132,17 +133,21 @@ static bool same_problem(const struct record *a, const struct record *b)
 	switch (a->kind) {
 	case RECORD_FAULT:
 		return a->fault.function == b->fault.function &&
-		       a->fault.access == b->fault.access && a->fault.class == b->fault.class &&
-		       a->fault.reason == b->fault.reason && a->fault.iova == b->fault.iova &&
-		       a->fault.pasid == b->fault.pasid && a->fault.irq_data == b->fault.irq_data &&
+		       a->fault.access == b->fault.access &&
+		       a->fault.class == b->fault.class &&
+		       a->fault.reason == b->fault.reason &&
+		       a->fault.iova == b->fault.iova &&
+		       a->fault.pasid == b->fault.pasid &&
+		       a->fault.irq_data == b->fault.irq_data &&
 		       a->map_gone == b->map_gone;
 	case RECORD_LOST:
 		return a->how == b->how && a->vaddr == b->vaddr;
 	case RECORD_LEAK:
 		return false;
 	case RECORD_MMIO:
-		return a->function == b->function && a->bar == b->bar && a->offset == b->offset &&
-		       a->width == b->width && a->write == b->write;
+		return a->function == b->function && a->bar == b->bar &&
+		       a->offset == b->offset && a->width == b->width &&
+		       a->write == b->write;
 	}
 	return false;
 }
@@ -202,7 +207,8 @@ static struct rmap *dead_newest(struct report *r, struct rspace *s, iova_t iova)
 }
 
 /* The live mapping that ends next before @iova, or else begins next after it, if near. */
-static struct rmap *live_near(struct rspace *s, iova_t iova, enum rwhere *where, u64 *distance)
+static struct rmap *live_near(struct rspace *s, iova_t iova, enum rwhere *where,
+			      u64 *distance)
 {
 	struct rmap *best = NULL, *map;
 	struct interval_tree_node *it;
@@ -255,8 +261,8 @@ static void record_locate(struct report *r, struct record *rec)
 		record_take_map(rec, map, where, distance);
 }
 
-static void on_fault(struct machine *m, const struct dma_fault *fault, u32 pid, u32 nr_frames,
-		     const u64 *frames)
+static void on_fault(struct machine *m, const struct dma_fault *fault, u32 pid,
+		     u32 nr_frames, const u64 *frames)
 {
 	struct report *r = m->events_data;
 	struct record rec = {
@@ -267,7 +273,8 @@ static void on_fault(struct machine *m, const struct dma_fault *fault, u32 pid, 
 	};
 
 	/* The fault may come from a program: believe nothing that indexes. */
-	if (fault->function >= m->hw.hdr->nr_functions || fault->function >= HW_MAX_FUNCTIONS)
+	if (fault->function >= m->hw.hdr->nr_functions ||
+	    fault->function >= HW_MAX_FUNCTIONS)
 		return;
 	r->faults++;
 	rec.trace = trace_depot_get(r->depot, pid, nr_frames, frames);
@@ -440,13 +447,15 @@ const char *record_title(const struct record *rec)
 {
 	switch (rec->kind) {
 	case RECORD_LOST:
-		return rec->how == REPORT_MUNMAP ? "program memory unmapped while mapped for DMA" :
-						   "program memory protected while mapped for DMA";
+		return rec->how == REPORT_MUNMAP
+			       ? "program memory unmapped while mapped for DMA"
+			       : "program memory protected while mapped for DMA";
 	case RECORD_LEAK:
 		return "mappings left when the last descriptor closed";
 	case RECORD_MMIO:
-		return rec->outside ? "register access outside the BAR" :
-				      "register access of a width that the device does not take";
+		return rec->outside ? "register access outside the BAR"
+				    : "register access of a width that the device does "
+				      "not take";
 	case RECORD_FAULT:
 		break;
 	}
@@ -464,9 +473,9 @@ const char *record_title(const struct record *rec)
 		if (rec->has_map && rec->map_gone)
 			return "DMA after unmap";
 		if (rec->has_map && rec->where == WHERE_INSIDE)
-			return rec->fault.class == FAULT_READ ?
-				       "DMA read from a write-only mapping" :
-				       "DMA write to a read-only mapping";
+			return rec->fault.class == FAULT_READ
+				       ? "DMA read from a write-only mapping"
+				       : "DMA write to a read-only mapping";
 		if (rec->where == WHERE_AFTER)
 			return "DMA past the end of a mapping";
 		if (rec->where == WHERE_BEFORE)
@@ -491,10 +500,14 @@ const char *record_title(const struct record *rec)
 const char *record_kind_name(const struct record *rec)
 {
 	static const char *const classes[] = {
-		[FAULT_NOT_PRESENT] = "not-present", [FAULT_READ] = "read-not-permitted",
-		[FAULT_WRITE] = "write-not-permitted", [FAULT_BLOCKED] = "blocked",
-		[FAULT_ADDRESS_WIDTH] = "address-width", [FAULT_TABLE] = "bad-table",
-		[FAULT_IRQ] = "interrupt-blocked", [FAULT_UNBACKED] = "unbacked",
+		[FAULT_NOT_PRESENT] = "not-present",
+		[FAULT_READ] = "read-not-permitted",
+		[FAULT_WRITE] = "write-not-permitted",
+		[FAULT_BLOCKED] = "blocked",
+		[FAULT_ADDRESS_WIDTH] = "address-width",
+		[FAULT_TABLE] = "bad-table",
+		[FAULT_IRQ] = "interrupt-blocked",
+		[FAULT_UNBACKED] = "unbacked",
 		[FAULT_MEMORY_GONE] = "memory-gone",
 	};
 

@@ -8,7 +8,8 @@
 #include <inttypes.h>
 #include <jansson.h>
 
-/* jansson's *_new functions steal references and take NULL: short memory drops a field. */
+/* jansson's *_new functions steal references and take NULL: short memory drops a field.
+ */
 static void put_hex(json_t *o, const char *key, u64 value)
 {
 	char text[24];
@@ -88,8 +89,10 @@ static void put_fault(json_t *o, struct report *r, const struct record *rec,
 		put_hex(map, "iova", rec->map_start);
 		put_hex(map, "last", rec->map_last);
 		put_hex(map, "vaddr", rec->map_vaddr);
-		json_object_set_new(map, "read", json_boolean(rec->map_prot & DMA_MAP_READ));
-		json_object_set_new(map, "write", json_boolean(rec->map_prot & DMA_MAP_WRITE));
+		json_object_set_new(map, "read",
+				    json_boolean(rec->map_prot & DMA_MAP_READ));
+		json_object_set_new(map, "write",
+				    json_boolean(rec->map_prot & DMA_MAP_WRITE));
 		json_object_set_new(map, "unmapped", json_boolean(rec->map_gone));
 		put_trace(map, "mapped_by", rec->mapped, sym);
 		put_trace(map, "unmapped_by", rec->unmapped, sym);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The server's own memory as an address space that devices reach: where files are mapped
- * that a program gives to devices (iommufd's MAP_FILE). Whoever pins in it has mapped what
- * it pins and keeps it mapped.
+ * that a program gives to devices (iommufd's MAP_FILE). Whoever pins in it has mapped
+ * what it pins and keeps it mapped.
  */
 #include <sys/prctl.h>
 #include <unistd.h>

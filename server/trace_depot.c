@@ -94,8 +94,8 @@ static char *path_intern(struct trace_depot *depot, const char *name)
 	return p->name;
 }
 
-static void module_append(struct trace_depot *depot, struct process *p, u64 start, u64 end,
-			  u64 offset, const char *path)
+static void module_append(struct trace_depot *depot, struct process *p, u64 start,
+			  u64 end, u64 offset, const char *path)
 {
 	if (p->nr == p->capacity) {
 		size_t capacity = p->capacity ? 2 * p->capacity : 32;
@@ -132,8 +132,8 @@ static void process_read_maps(struct trace_depot *depot, struct process *p)
 		char perms[5];
 		int at = 0;
 
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %*s %n", &start,
-			   &end, perms, &offset, &at) < 4 ||
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %*s %n",
+			   &start, &end, perms, &offset, &at) < 4 ||
 		    perms[2] != 'x' || !at || line[at] != '/')
 			continue;
 		line[strcspn(line, "\n")] = '\0';
@@ -203,7 +203,8 @@ static u32 trace_hash(u32 pid, u32 nr, const u64 *frames)
 	return (h >> 32) % NR_BUCKETS;
 }
 
-static bool trace_is(const struct trace *t, const struct process *p, u32 nr, const u64 *frames)
+static bool trace_is(const struct trace *t, const struct process *p, u32 nr,
+		     const u64 *frames)
 {
 	if (t->pid != p->pid || t->image != p->image || t->nr_frames != nr)
 		return false;

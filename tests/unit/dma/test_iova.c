@@ -74,7 +74,8 @@ static void iova_alloc_random_is_highest_that_fits(void **state)
 			size[k] = size[n];
 		} else {
 			u64 want = 1 + rnd_below(&rnd, rnd_below(&rnd, 8) ? 8 : 64);
-			u64 limit = rnd_below(&rnd, 4) ? SPACE - 1 : rnd_below(&rnd, SPACE);
+			u64 limit =
+				rnd_below(&rnd, 4) ? SPACE - 1 : rnd_below(&rnd, SPACE);
 			bool aligned = rnd_below(&rnd, 4);
 			u64 expect = brute(used, want, limit, aligned);
 			struct iova *iova = alloc_iova(iovad, want, limit, aligned);
@@ -157,7 +158,7 @@ static void iova_fast_exhausted_space_flushes_caches(void **state)
 
 struct worker {
 	struct iova_domain *iovad;
-	_Atomic u8 *owner;
+	u8 *owner; /* atomically */
 	u64 seed;
 };
 
@@ -173,7 +174,8 @@ static void *work(void *data)
 		if (n == 32 || (n && rnd_below(&rnd, 2))) {
 			n--;
 			for (u64 k = 0; k < size[n]; k++)
-				if (__atomic_exchange_n(&w->owner[held[n] + k], 0, __ATOMIC_RELAXED) != w->seed)
+				if (__atomic_exchange_n(&w->owner[held[n] + k], 0,
+							__ATOMIC_RELAXED) != w->seed)
 					return "lost a range";
 			free_iova_fast(w->iovad, held[n], size[n]);
 		} else {
@@ -182,7 +184,8 @@ static void *work(void *data)
 			if (!held[n])
 				continue;
 			for (u64 k = 0; k < size[n]; k++)
-				if (__atomic_exchange_n(&w->owner[held[n] + k], (u8)w->seed, __ATOMIC_RELAXED))
+				if (__atomic_exchange_n(&w->owner[held[n] + k],
+							(u8)w->seed, __ATOMIC_RELAXED))
 					return "a range was given twice";
 			n++;
 		}
@@ -198,7 +201,7 @@ static void *work(void *data)
 static void iova_fast_threads_never_share_a_range(void **state)
 {
 	struct iova_domain *iovad = *state;
-	_Atomic u8 *owner = calloc(65536, 1);
+	u8 *owner = calloc(65536, 1);
 	struct worker w[4];
 	pthread_t t[4];
 
@@ -214,7 +217,7 @@ static void iova_fast_threads_never_share_a_range(void **state)
 		if (why)
 			fail_msg("%s", (char *)why);
 	}
-	free((void *)owner);
+	free(owner);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -24,7 +24,8 @@
 #define VA_BASE	   0x10000000ULL
 #define HOLE_PAGE  30 /* this page of memory is not there */
 
-/* --- a domain that is an array ---------------------------------------------------------- */
+/* --- a domain that is an array
+ * ---------------------------------------------------------- */
 
 struct flat_domain {
 	struct iommu_domain domain;
@@ -33,8 +34,8 @@ struct flat_domain {
 	bool attached;
 };
 
-static int flat_map_range(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size,
-			  int prot, u64 *mapped)
+static int flat_map_range(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr,
+			  u64 size, int prot, u64 *mapped)
 {
 	struct flat_domain *d = container_of(domain, struct flat_domain, domain);
 
@@ -78,7 +79,8 @@ static void flat_init(struct flat_domain *d)
 	d->domain.geometry.aperture_end = NR_PAGES * PAGE_SIZE - 1;
 }
 
-/* --- a program whose memory is a range with a hole ---------------------------------------- */
+/* --- a program whose memory is a range with a hole
+ * ---------------------------------------- */
 
 static u64 test_accessible(struct mm *mm, u64 va, u64 len, bool write, bool *special,
 			   phys_addr_t *phys)
@@ -164,7 +166,8 @@ static int teardown(void **state)
 		assert_int_equal(iopt_unmap_all(&f->iopt[t], NULL, &unmapped), 0);
 		for (int d = 0; d < NR_DOMAINS; d++)
 			if (f->domain[t][d].attached)
-				iopt_table_remove_domain(&f->iopt[t], &f->domain[t][d].domain);
+				iopt_table_remove_domain(&f->iopt[t],
+							 &f->domain[t][d].domain);
 		iopt_remove_reserved_iova(&f->iopt[t], f);
 		iopt_destroy_table(&f->iopt[t]);
 	}
@@ -175,10 +178,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* --- the model ------------------------------------------------------------------------------- */
+/* --- the model
+ * ------------------------------------------------------------------------------- */
 
 struct model_table {
-	int mem[NR_PAGES]; /* page of memory that is mapped, -1: none */
+	int mem[NR_PAGES];  /* page of memory that is mapped, -1: none */
 	int area[NR_PAGES]; /* pages of one area have one number */
 	bool writable[NR_PAGES];
 	bool source_writable[NR_PAGES];
@@ -200,7 +204,8 @@ static void model_init(struct model *model)
 
 static bool memory_there(int first, int n)
 {
-	return first >= 0 && first + n <= NR_PAGES && !(first <= HOLE_PAGE && first + n > HOLE_PAGE);
+	return first >= 0 && first + n <= NR_PAGES &&
+	       !(first <= HOLE_PAGE && first + n > HOLE_PAGE);
 }
 
 static int model_map(struct model *model, int t, int iova, int mem, int n, bool write)
@@ -237,7 +242,8 @@ static int model_unmap(struct model *model, int t, int iova, int n, int *unmappe
 			i++;
 			continue;
 		}
-		while (first > 0 && tab->mem[first - 1] >= 0 && tab->area[first - 1] == tab->area[i])
+		while (first > 0 && tab->mem[first - 1] >= 0 &&
+		       tab->area[first - 1] == tab->area[i])
 			first--;
 		while (last + 1 < NR_PAGES && tab->mem[last + 1] >= 0 &&
 		       tab->area[last + 1] == tab->area[i])
@@ -252,8 +258,8 @@ static int model_unmap(struct model *model, int t, int iova, int n, int *unmappe
 	return 0;
 }
 
-static int model_copy(struct model *model, int dst, int dst_iova, int src, int src_iova, int n,
-		      bool write)
+static int model_copy(struct model *model, int dst, int dst_iova, int src, int src_iova,
+		      int n, bool write)
 {
 	struct model_table *from = &model->table[src], *to = &model->table[dst];
 	int mem[NR_PAGES], area[NR_PAGES], last_area = -1;
@@ -346,8 +352,10 @@ static void compare(struct fixture *f, const struct model *model)
 				assert_int_equal(dom->phys[i] != 0, want);
 				if (!want)
 					continue;
-				assert_int_equal(pinned_va(f, dom->phys[i]), page_va(tab->mem[i]));
-				assert_int_equal(!!(dom->prot[i] & IOMMU_WRITE), tab->writable[i]);
+				assert_int_equal(pinned_va(f, dom->phys[i]),
+						 page_va(tab->mem[i]));
+				assert_int_equal(!!(dom->prot[i] & IOMMU_WRITE),
+						 tab->writable[i]);
 			}
 		}
 		if (!f->domain[t][0].attached && !f->domain[t][1].attached)
@@ -362,14 +370,17 @@ static int do_map(struct fixture *f, int t, int iova, int mem, int n, bool write
 	u64 at = iova * PAGE_SIZE;
 
 	return iopt_map_user_pages(&f->ictx, &f->iopt[t], &f->call, &at, page_va(mem),
-				   n * PAGE_SIZE, IOMMU_READ | (write ? IOMMU_WRITE : 0), 0);
+				   n * PAGE_SIZE, IOMMU_READ | (write ? IOMMU_WRITE : 0),
+				   0);
 }
 
-static int do_copy(struct fixture *f, int dst, int dst_iova, int src, int src_iova, int n, bool write)
+static int do_copy(struct fixture *f, int dst, int dst_iova, int src, int src_iova, int n,
+		   bool write)
 {
 	LIST_HEAD(pieces);
 	u64 at = dst_iova * PAGE_SIZE;
-	int rc = iopt_get_pages(&f->iopt[src], src_iova * PAGE_SIZE, n * PAGE_SIZE, &pieces);
+	int rc = iopt_get_pages(&f->iopt[src], src_iova * PAGE_SIZE, n * PAGE_SIZE,
+				&pieces);
 
 	if (rc)
 		return rc;
@@ -420,8 +431,8 @@ static void random_step(struct fixture *f, struct model *model, struct rnd *rnd)
 	}
 	case 4 ... 7: {
 		int want = model_unmap(model, t, iova, n, &unmapped);
-		int rc = iopt_unmap_iova(&f->iopt[t], &f->call, iova * PAGE_SIZE, n * PAGE_SIZE,
-					 &bytes);
+		int rc = iopt_unmap_iova(&f->iopt[t], &f->call, iova * PAGE_SIZE,
+					 n * PAGE_SIZE, &bytes);
 
 		assert_int_equal(rc, want);
 		assert_int_equal(bytes, unmapped * PAGE_SIZE);
@@ -449,7 +460,8 @@ static void random_step(struct fixture *f, struct model *model, struct rnd *rnd)
 					 model_reserve(model, t, iova, n));
 		} else {
 			iopt_remove_reserved_iova(&f->iopt[t], f);
-			memset(model->table[t].reserved, 0, sizeof(model->table[t].reserved));
+			memset(model->table[t].reserved, 0,
+			       sizeof(model->table[t].reserved));
 		}
 		break;
 	}
@@ -473,22 +485,23 @@ static void iopt_random_operations_agree_with_model(void **state)
 	compare(f, &model);
 }
 
-/* --- single rules -------------------------------------------------------------------------------- */
+/* --- single rules
+ * -------------------------------------------------------------------------------- */
 
 static void iopt_map_last_byte_of_address_space_works(void **state)
 {
 	struct fixture *f = *state;
 	u64 iova = ~0ULL - PAGE_SIZE + 1, unmapped;
 
-	assert_int_equal(iopt_map_user_pages(&f->ictx, &f->iopt[0], &f->call, &iova, VA_BASE,
-					     PAGE_SIZE, IOMMU_READ, 0),
+	assert_int_equal(iopt_map_user_pages(&f->ictx, &f->iopt[0], &f->call, &iova,
+					     VA_BASE, PAGE_SIZE, IOMMU_READ, 0),
 			 0);
 	iova = ~0ULL - PAGE_SIZE + 1;
-	assert_int_equal(iopt_map_user_pages(&f->ictx, &f->iopt[0], &f->call, &iova, VA_BASE,
-					     2 * PAGE_SIZE, IOMMU_READ, 0),
+	assert_int_equal(iopt_map_user_pages(&f->ictx, &f->iopt[0], &f->call, &iova,
+					     VA_BASE, 2 * PAGE_SIZE, IOMMU_READ, 0),
 			 -EOVERFLOW);
-	assert_int_equal(iopt_unmap_iova(&f->iopt[0], NULL, ~0ULL - PAGE_SIZE + 1, PAGE_SIZE,
-					 &unmapped),
+	assert_int_equal(iopt_unmap_iova(&f->iopt[0], NULL, ~0ULL - PAGE_SIZE + 1,
+					 PAGE_SIZE, &unmapped),
 			 0);
 	assert_int_equal(unmapped, PAGE_SIZE);
 }
@@ -508,7 +521,8 @@ static void iopt_auto_iova_follows_low_bits_of_memory(void **state)
 	u64 iova = 0;
 
 	assert_int_equal(iopt_map_user_pages(&f->ictx, &f->iopt[0], &f->call, &iova,
-					     VA_BASE + 0x123, 0x100, IOMMU_READ, IOPT_ALLOC_IOVA),
+					     VA_BASE + 0x123, 0x100, IOMMU_READ,
+					     IOPT_ALLOC_IOVA),
 			 0);
 	assert_int_equal(iova & 0xfff, 0x123);
 }
@@ -524,7 +538,8 @@ static void iopt_copy_shares_pins_with_source(void **state)
 	toggle_domain(f, &model, 0, 0);
 	toggle_domain(f, &model, 1, 0);
 	for (int i = 0; i < 4; i++)
-		assert_int_equal(f->domain[0][0].phys[2 + i], f->domain[1][0].phys[16 + i]);
+		assert_int_equal(f->domain[0][0].phys[2 + i],
+				 f->domain[1][0].phys[16 + i]);
 	assert_true(list_is_singular(&f->mm.pins));
 }
 
@@ -539,7 +554,8 @@ static void iopt_cut_then_unmap_part_of_v1_table_works(void **state)
 	f->domain[0][0].attached = true;
 	assert_int_equal(do_map(f, 0, 0, 0, 8, true), 0);
 	assert_int_equal(iopt_cut_iova(&f->iopt[0], cuts, 2), 0);
-	assert_int_equal(iopt_unmap_iova(&f->iopt[0], NULL, 2 * PAGE_SIZE, 2 * PAGE_SIZE, &unmapped),
+	assert_int_equal(iopt_unmap_iova(&f->iopt[0], NULL, 2 * PAGE_SIZE, 2 * PAGE_SIZE,
+					 &unmapped),
 			 0);
 	assert_int_equal(unmapped, 2 * PAGE_SIZE);
 	for (int i = 0; i < 8; i++)
@@ -592,7 +608,8 @@ static void iopt_add_domain_failed_allocation_leaves_table_as_it_was(void **stat
 			break;
 		}
 		assert_int_equal(rc, -ENOMEM);
-		assert_true(alloc_live_count() <= live + 1); /* room for domains may stay */
+		assert_true(alloc_live_count() <=
+			    live + 1); /* room for domains may stay */
 		assert_true(list_empty(&f->mm.pins));
 		for (int i = 0; i < NR_PAGES; i++)
 			assert_int_equal(f->domain[0][0].phys[i], 0);

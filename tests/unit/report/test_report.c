@@ -126,7 +126,8 @@ static void report_fault_past_end_says_how_far(void **state)
 	f->m->events->attach(f->m, &f->dev, 7);
 	map(f, 0x1000, 0x1000, DMA_MAP_READ | DMA_MAP_WRITE);
 	fault(f, FAULT_NOT_PRESENT, DMA_WRITE, 0x2010);
-	expect(f, "DMA past the end of a mapping", "is 16 bytes past the end of the 4096-byte");
+	expect(f, "DMA past the end of a mapping",
+	       "is 16 bytes past the end of the 4096-byte");
 	assert_int_equal(report_errors(f->r), 1);
 }
 
@@ -173,7 +174,8 @@ static void report_fault_far_from_everything_says_so(void **state)
 	f->m->events->attach(f->m, &f->dev, 7);
 	map(f, 0x1000, 0x1000, DMA_MAP_READ);
 	fault(f, FAULT_NOT_PRESENT, DMA_READ, ~0ULL - 63);
-	expect(f, "DMA to an address that was never mapped", "lies in no mapping, now or before");
+	expect(f, "DMA to an address that was never mapped",
+	       "lies in no mapping, now or before");
 }
 
 static void report_repeated_fault_is_counted(void **state)
@@ -188,12 +190,12 @@ static void report_repeated_fault_is_counted(void **state)
 	root = json(f);
 	records = json_object_get(root, "records");
 	assert_int_equal(json_array_size(records), 2);
-	assert_int_equal(json_integer_value(
-				 json_object_get(json_array_get(records, 0), "count")),
-			 5);
-	assert_string_equal(json_string_value(
-				    json_object_get(json_array_get(records, 0), "kind")),
-			    "blocked");
+	assert_int_equal(
+		json_integer_value(json_object_get(json_array_get(records, 0), "count")),
+		5);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(records, 0), "kind")),
+		"blocked");
 	json_decref(root);
 }
 
@@ -227,7 +229,8 @@ static void report_mappings_left_are_a_warning(void **state)
 	map(f, 0x1000, 0x1000, DMA_MAP_READ);
 	map(f, 0x3000, 0x1000, DMA_MAP_READ);
 	f->m->events->space_gone(f->m, 7, 2);
-	expect(f, "WARNING: Moat: mappings left", "2 mappings, the first at IOVA [0x1000, 0x1fff]");
+	expect(f, "WARNING: Moat: mappings left",
+	       "2 mappings, the first at IOVA [0x1000, 0x1fff]");
 	assert_int_equal(report_errors(f->r), 0);
 }
 
