@@ -216,25 +216,30 @@ static void msi_disable(struct vfio_pci_core_device *vdev, bool msix)
 /* ---- SET_IRQS of MSI and MSI-X
  * ---------------------------------------------------------- */
 
-/* Descriptors of a request: what each became here, -1 for none, or the error. */
+/*
+ * Descriptors of a request: what each became here, -1 for none, or the error (less 1, so
+ * that none is -1). All are asked for before any is waited for.
+ */
 static int fetch_eventfds(struct call *call, const struct vfio_irq_data *irq, int *fds)
 {
-	for (unsigned i = 0; i < irq->count; i++) {
+	bool restart = false;
+	unsigned i;
+
+	for (i = 0; i < irq->count; i++) {
 		s32 fd;
 
 		memcpy(&fd, irq->data + 4 * i, sizeof(fd));
-		fds[i] = fd < 0 ? 0 : call_eventfd(call, fd);
-		if (fds[i] == -ERESTARTNOINTR) {
-			while (i--)
-				vfio_eventfd_close(&fds[i]);
-			return -ERESTARTNOINTR;
+		fds[i] = fd < 0 ? -1 : call_eventfd(call, fd);
+		if (fd >= 0 && fds[i] < 0) {
+			restart |= fds[i] == -ERESTARTNOINTR;
+			fds[i] -= 1;
 		}
-		if (fd < 0)
-			fds[i] = -1;
-		else if (fds[i] < 0)
-			fds[i] -= 1; /* so that no errno is -1 */
 	}
-	return 0;
+	if (!restart)
+		return 0;
+	while (i--)
+		vfio_eventfd_close(&fds[i]);
+	return -ERESTARTNOINTR;
 }
 
 /* On failure none of the vectors up to the bad one has a consumer any more. */
