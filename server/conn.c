@@ -176,7 +176,7 @@ static int conn_receive(struct conn *c)
 				dispatch_control(c, &pkt, fds, nr_fds);
 	}
 	if (ret == -EPROTO)
-		pr_warn("malformed request, connection closed");
+		pr_info("malformed request, connection closed");
 	for (unsigned i = 0; i < nr_fds; i++)
 		close(fds[i]);
 	return ret < 0 ? ret : 1;

@@ -59,6 +59,28 @@ static void vma_query(struct conn *c, struct process *proc, const struct wire_re
 	conn_send(c, iov, 2, NULL, 0);
 }
 
+/* Only what is pinned is copied, however much the program speaks of. */
+static int copy_away(struct machine *m, struct mm *mm, u64 va, u64 len)
+{
+	struct pin_range ranges[WIRE_MAX_WINDOWS];
+	u64 end = va + len, at = va;
+	unsigned n;
+
+	if (!len || (va | len) & ~PAGE_MASK || va + len - 1 < va)
+		return -EINVAL;
+	do {
+		n = mm_pins_in_range(m, mm, at, end - at, ranges, ARRAY_SIZE(ranges));
+		for (unsigned i = 0; i < min_t(unsigned, n, ARRAY_SIZE(ranges)); i++) {
+			int ret = pin_relocate_local(m, mm, ranges[i].va, ranges[i].len);
+
+			if (ret)
+				return ret;
+			at = ranges[i].va + ranges[i].len;
+		}
+	} while (n > ARRAY_SIZE(ranges) && at != end);
+	return 0;
+}
+
 static int note_vma(struct conn *c, struct process *proc, struct wire_packet *pkt)
 {
 	const struct wire_request *req = &pkt->req;
@@ -79,7 +101,7 @@ static int note_vma(struct conn *c, struct process *proc, struct wire_packet *pk
 		fallthrough;
 	case WIRE_VMA_REMAPPED:
 		ret = req->d ? pin_relocate(s->m, mm, req->a, req->b, req->d) :
-			       pin_relocate_local(s->m, mm, req->a, req->b);
+			       copy_away(s->m, mm, req->a, req->b);
 		break;
 	case WIRE_VMA_PROTECTED:
 		if (s->report)

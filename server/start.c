@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "drivers/amd/amd.h"
 #include "drivers/vtd/vtd.h"
 #include "endpoints/models.h"
 #include "iommu/iommu.h"
@@ -14,13 +15,16 @@
 #include "iommufd/vfio_device.h"
 #include "machine/machine.h"
 #include "of/machine.h"
+#include "pci/function.h"
 #include "pci/pci.h"
 #include "server/host_drivers.h"
+#include "units/amd/amd_regs.h"
+#include "units/amd/amd_unit.h"
 #include "units/units.h"
 #include "units/vtd/vtd_unit.h"
 #include "vfio/vfio.h"
 
-const char *const machine_iommu_kinds[] = { "vtd", "none", NULL };
+const char *const machine_iommu_kinds[] = { "vtd", "amd", "none", NULL };
 
 /* ---- VT-d as machine files describe it ---- */
 
@@ -72,12 +76,90 @@ static const struct of_unit_type vtd_type = {
 	.start = vtd_start,
 };
 
-static const struct of_unit_type *const unit_types[] = { &vtd_type, NULL };
+/* ---- AMD-Vi ---- */
+
+enum { AMD_LEVELS, AMD_NO_NP_CACHE, AMD_NO_INTREMAP, AMD_GUEST_APIC, AMD_DIRTY, AMD_NO_HT_RANGE };
+
+static const struct of_unit_property amd_properties[] = {
+	[AMD_LEVELS] = { "levels", 4, 6 },
+	[AMD_NO_NP_CACHE] = { "no-not-present-caching", 0, 1 },
+	[AMD_NO_INTREMAP] = { "no-interrupt-remapping", 0, 1 },
+	[AMD_GUEST_APIC] = { "guest-apic", 0, 1 },
+	[AMD_DIRTY] = { "dirty-tracking", 0, 1 },
+	[AMD_NO_HT_RANGE] = { "no-ht-range", 0, 1 },
+	{ 0 },
+};
+
+static u32 amd_capability(const struct of_unit_desc *desc)
+{
+	return AMD_CAP_ID | AMD_CAP_TYPE | AMD_CAP_IOTLB | AMD_CAP_HT_TUNNEL | AMD_CAP_EFR |
+	       AMD_CAP_EXT | (desc->props[AMD_NO_NP_CACHE] ? 0 : AMD_CAP_NP_CACHE);
+}
+
+static int amd_create(struct machine *m, const struct of_unit_desc *desc)
+{
+	struct amd_unit_config config = {
+		.segment = desc->segment,
+		.regs = desc->regs,
+		.levels = (u8)desc->props[AMD_LEVELS],
+		.np_cache = !desc->props[AMD_NO_NP_CACHE],
+		.guest_apic = desc->props[AMD_GUEST_APIC],
+		.dirty = desc->props[AMD_DIRTY],
+		.no_ht_range = desc->props[AMD_NO_HT_RANGE],
+	};
+
+	return amd_unit_setup(&m->hw, desc->index, &config);
+}
+
+/* The IOMMU as software finds it on the bus; no unit translates for it. */
+static int amd_add_functions(struct machine *m, const struct of_unit_desc *desc,
+			     struct pci_hw_bus *bus)
+{
+	u8 image[256] = { 0x22, 0x10, 0x08, 0x00, [PCI_STATUS] = PCI_STATUS_CAP_LIST,
+			  [PCI_CLASS_PROG] = 0x00, [PCI_CLASS_DEVICE] = 0x06, 0x08,
+			  [PCI_SUBSYSTEM_VENDOR_ID] = 0xf4, 0x1a, 0x00, 0x11,
+			  [PCI_CAPABILITY_LIST] = 0x60,
+			  [0x60] = PCI_CAP_ID_MSI, 0x40, 0x80 };
+	u32 cap[5] = { amd_capability(desc), (u32)desc->regs | 1, (u32)(desc->regs >> 32),
+		       0xff000000, 48 << 15 | 40 << 8 };
+	struct pci_function_desc function = { .image = image, .image_len = sizeof(image),
+					      .unit = -1 };
+	struct pci_function *fn;
+	int slot = pci_hw_free_slot(bus, 1);
+
+	if (slot < 0)
+		return slot;
+	memcpy(image + 0x40, cap, sizeof(cap));
+	return pci_hw_add_function(m->pci, bus, PCI_DEVFN(slot, 0), &function, &fn);
+}
+
+static int amd_start(struct machine *m, const struct of_unit_desc *desc)
+{
+	struct amd_driver_params params = {
+		.capability = amd_capability(desc),
+		.no_intremap = desc->props[AMD_NO_INTREMAP],
+	};
+
+	return amd_driver_register(m, desc->index, &params);
+}
+
+static const struct of_unit_type amd_type = {
+	.compatible = "amd,iommu-v1",
+	.kind = "amd",
+	.properties = amd_properties,
+	.create = amd_create,
+	.add_functions = amd_add_functions,
+	.start = amd_start,
+};
+
+static const struct of_unit_type *const unit_types[] = { &vtd_type, &amd_type, NULL };
 
 void machine_unit_event(struct machine *m, u32 unit)
 {
 	if (m->hw.units[unit].kind == UNIT_VTD)
 		vtd_driver_event(m, unit);
+	else if (m->hw.units[unit].kind == UNIT_AMD)
+		amd_driver_event(m, unit);
 }
 
 /* ---- boot ---- */
@@ -213,6 +295,8 @@ void machine_stop(struct start *s)
 		for (u32 i = 0; i < HW_MAX_UNITS; i++) {
 			if (m->hw.units[i].kind == UNIT_VTD)
 				vtd_driver_unregister(m, i);
+			else if (m->hw.units[i].kind == UNIT_AMD)
+				amd_driver_unregister(m, i);
 		}
 		if (p->iommu)
 			iommu_core_destroy(m);
