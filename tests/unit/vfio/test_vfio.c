@@ -408,8 +408,5 @@ int main(void)
 						noiommu_start, machine_end),
 		GOLDEN(life_with_nth_allocation_failing_leaks_nothing),
 	};
-	int failed = cmocka_run_group_tests_name("vfio", tests, NULL, NULL);
-
-	return failed + _cmocka_run_group_tests("vfio-pci", vfio_pci_tests,
-						nr_vfio_pci_tests, NULL, NULL);
+	return cmocka_run_group_tests_name("vfio", tests, NULL, NULL);
 }

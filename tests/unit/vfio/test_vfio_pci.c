@@ -232,13 +232,17 @@ static void low_power_wakes_with_next_request(void **state)
 
 #define PC(f) cmocka_unit_test_setup_teardown(f, pc_start, machine_end)
 
-const struct CMUnitTest vfio_pci_tests[] = {
-	PC(msix_region_says_mappable_and_hides_table),
-	PC(msix_vectors_come_and_go_while_others_work),
-	PC(config_bars_are_virtual_and_sized),
-	PC(config_d3_takes_registers_away),
-	PC(config_function_reset_bit_resets_and_reads_zero),
-	PC(config_hostile_writes_harm_nobody),
-	PC(low_power_wakes_with_next_request),
-};
-const size_t nr_vfio_pci_tests = sizeof(vfio_pci_tests) / sizeof(vfio_pci_tests[0]);
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PC(msix_region_says_mappable_and_hides_table),
+		PC(msix_vectors_come_and_go_while_others_work),
+		PC(config_bars_are_virtual_and_sized),
+		PC(config_d3_takes_registers_away),
+		PC(config_function_reset_bit_resets_and_reads_zero),
+		PC(config_hostile_writes_harm_nobody),
+		PC(low_power_wakes_with_next_request),
+	};
+
+	return cmocka_run_group_tests_name("vfio-pci", tests, NULL, NULL);
+}

@@ -44,8 +44,4 @@ struct census {
 };
 struct census census(void);
 
-/* test_vfio_pci.c */
-extern const struct CMUnitTest vfio_pci_tests[];
-extern const size_t nr_vfio_pci_tests;
-
 #endif
