@@ -506,7 +506,9 @@ int of_parse(struct of_machine *om)
 {
 	int ret;
 
-	if (fdt_check_full(om->blob, om->len)) {
+	/* libfdt's check does not survive formats older than 16, which nobody writes. */
+	if (om->len < sizeof(struct fdt_header) || fdt_magic(om->blob) != FDT_MAGIC ||
+	    fdt_version(om->blob) < 16 || fdt_check_full(om->blob, om->len)) {
 		of_defect_line(&om->defects,
 			       "%s: not a device tree blob, or a damaged one",
 			       om->defects.path);

@@ -255,12 +255,27 @@ static void several_defects_are_all_told(void **state)
 
 static void blob_defects_name_the_node(void **state)
 {
+	/* Header; an empty reservation list; root with one property; its name. */
+	static const u8 old_format[] = {
+		0xd0, 0x0d, 0xfe, 0xed, 0,   0, 0, 0x6c, 0, 0, 0, 0x38, 0, 0, 0, 0x64,
+		0,    0,    0,	  0x28, 0,   0, 0, 3,	 0, 0, 0, 1,	0, 0, 0, 0,
+		0,    0,    0,	  8,	0,   0, 0, 0x2c, 0, 0, 0, 0,	0, 0, 0, 0,
+		0,    0,    0,	  0,	0,   0, 0, 0,	 0, 0, 0, 1,	0, 0, 0, 0,
+		0,    0,    0,	  3,	0,   0, 0, 4,	 0, 0, 0, 0,	0, 0, 0, 1,
+		0,    0,    0,	  2,	0,   0, 0, 9,	 0, 0, 0, 9,	0, 0, 0, 9,
+		0,    0,    0,	  9,	'a', 0, 0, 0,	 0, 0, 0, 0,
+	};
 	struct of_machine *om;
 	char *error = NULL;
 
 	assert_int_equal(of_machine_open("x.dtb", "garbage", 7, &config, &om, &error),
 			 -EINVAL);
 	assert_string_equal(error, "x.dtb: not a device tree blob, or a damaged one\n");
+	free(error);
+	/* Version 3: libfdt would fall over it. */
+	assert_int_equal(of_machine_open("x.dtb", old_format, sizeof(old_format), &config,
+					 &om, &error),
+			 -EINVAL);
 	free(error);
 	assert_int_equal(of_machine_open("/nowhere/x.dtb", NULL, 0, &config, &om, &error),
 			 -ENOENT);
