@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * uapi-replay in one process with its machine: replay-double MACHINE SCRIPT. With
+ * uapi-replay in one process with its machine: replay-double [MACHINE] SCRIPT. With
  * DOUBLE_RESTART in the environment every access to the program comes late once.
  */
 #define SHIM_ITSELF
@@ -135,14 +135,15 @@ static bool make_sys(const char *dir)
 int main(int argc, char **argv)
 {
 	char dir[] = "/dev/shm/moat-double-XXXXXX", sys[64], cmd[64];
-	char *replay_argv[] = {argv[0], argv[2], NULL};
+	char *replay_argv[] = {argv[0], argv[argc - 1], NULL};
 	int ret;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: %s MACHINE SCRIPT\n", argv[0]);
+	if (argc < 2 || argc > 3) {
+		fprintf(stderr, "usage: %s [MACHINE] SCRIPT\n", argv[0]);
 		return 2;
 	}
-	if (!mkdtemp(dir) || double_start(argv[1], NULL) || !make_sys(dir))
+	if (!mkdtemp(dir) || double_start(argc == 3 ? argv[1] : "golden-uapi", NULL) ||
+	    !make_sys(dir))
 		return 2;
 	snprintf(sys, sizeof(sys), "%s/sys", dir);
 	setenv("UAPI_SYSFS", sys, 1);
