@@ -24,24 +24,33 @@
 #include "units/vtd/vtd_unit.h"
 #include "vfio/vfio.h"
 
-const char *const machine_iommu_kinds[] = { "vtd", "amd", "none", NULL };
+const char *const machine_iommu_kinds[] = {"vtd", "amd", "none", NULL};
 
 /* ---- VT-d as machine files describe it ---- */
 
-enum { VTD_AW_BITS, VTD_CACHING_MODE, VTD_NO_INTREMAP, VTD_NO_SNOOP, VTD_NO_PASS_THROUGH,
-       VTD_NO_QI, VTD_X2APIC, VTD_FAULT_REGS, VTD_COHERENT };
+enum {
+	VTD_AW_BITS,
+	VTD_CACHING_MODE,
+	VTD_NO_INTREMAP,
+	VTD_NO_SNOOP,
+	VTD_NO_PASS_THROUGH,
+	VTD_NO_QI,
+	VTD_X2APIC,
+	VTD_FAULT_REGS,
+	VTD_COHERENT
+};
 
 static const struct of_unit_property vtd_properties[] = {
-	[VTD_AW_BITS] = { "aw-bits", 48, 57 },
-	[VTD_CACHING_MODE] = { "caching-mode", 0, 1 },
-	[VTD_NO_INTREMAP] = { "no-interrupt-remapping", 0, 1 },
-	[VTD_NO_SNOOP] = { "no-snoop-control", 0, 1 },
-	[VTD_NO_PASS_THROUGH] = { "no-pass-through", 0, 1 },
-	[VTD_NO_QI] = { "no-queued-invalidation", 0, 1 },
-	[VTD_X2APIC] = { "x2apic", 0, 1 },
-	[VTD_FAULT_REGS] = { "fault-registers", 1, VTD_MAX_FAULT_REGS },
-	[VTD_COHERENT] = { "coherent", 0, 1 },
-	{ 0 },
+	[VTD_AW_BITS] = {"aw-bits", 48, 57},
+	[VTD_CACHING_MODE] = {"caching-mode", 0, 1},
+	[VTD_NO_INTREMAP] = {"no-interrupt-remapping", 0, 1},
+	[VTD_NO_SNOOP] = {"no-snoop-control", 0, 1},
+	[VTD_NO_PASS_THROUGH] = {"no-pass-through", 0, 1},
+	[VTD_NO_QI] = {"no-queued-invalidation", 0, 1},
+	[VTD_X2APIC] = {"x2apic", 0, 1},
+	[VTD_FAULT_REGS] = {"fault-registers", 1, VTD_MAX_FAULT_REGS},
+	[VTD_COHERENT] = {"coherent", 0, 1},
+	{0},
 };
 
 static int vtd_create(struct machine *m, const struct of_unit_desc *desc)
@@ -78,22 +87,30 @@ static const struct of_unit_type vtd_type = {
 
 /* ---- AMD-Vi ---- */
 
-enum { AMD_LEVELS, AMD_NO_NP_CACHE, AMD_NO_INTREMAP, AMD_GUEST_APIC, AMD_DIRTY, AMD_NO_HT_RANGE };
+enum {
+	AMD_LEVELS,
+	AMD_NO_NP_CACHE,
+	AMD_NO_INTREMAP,
+	AMD_GUEST_APIC,
+	AMD_DIRTY,
+	AMD_NO_HT_RANGE
+};
 
 static const struct of_unit_property amd_properties[] = {
-	[AMD_LEVELS] = { "levels", 4, 6 },
-	[AMD_NO_NP_CACHE] = { "no-not-present-caching", 0, 1 },
-	[AMD_NO_INTREMAP] = { "no-interrupt-remapping", 0, 1 },
-	[AMD_GUEST_APIC] = { "guest-apic", 0, 1 },
-	[AMD_DIRTY] = { "dirty-tracking", 0, 1 },
-	[AMD_NO_HT_RANGE] = { "no-ht-range", 0, 1 },
-	{ 0 },
+	[AMD_LEVELS] = {"levels", 4, 6},
+	[AMD_NO_NP_CACHE] = {"no-not-present-caching", 0, 1},
+	[AMD_NO_INTREMAP] = {"no-interrupt-remapping", 0, 1},
+	[AMD_GUEST_APIC] = {"guest-apic", 0, 1},
+	[AMD_DIRTY] = {"dirty-tracking", 0, 1},
+	[AMD_NO_HT_RANGE] = {"no-ht-range", 0, 1},
+	{0},
 };
 
 static u32 amd_capability(const struct of_unit_desc *desc)
 {
-	return AMD_CAP_ID | AMD_CAP_TYPE | AMD_CAP_IOTLB | AMD_CAP_HT_TUNNEL | AMD_CAP_EFR |
-	       AMD_CAP_EXT | (desc->props[AMD_NO_NP_CACHE] ? 0 : AMD_CAP_NP_CACHE);
+	return AMD_CAP_ID | AMD_CAP_TYPE | AMD_CAP_IOTLB | AMD_CAP_HT_TUNNEL |
+	       AMD_CAP_EFR | AMD_CAP_EXT |
+	       (desc->props[AMD_NO_NP_CACHE] ? 0 : AMD_CAP_NP_CACHE);
 }
 
 static int amd_create(struct machine *m, const struct of_unit_desc *desc)
@@ -115,15 +132,26 @@ static int amd_create(struct machine *m, const struct of_unit_desc *desc)
 static int amd_add_functions(struct machine *m, const struct of_unit_desc *desc,
 			     struct pci_hw_bus *bus)
 {
-	u8 image[256] = { 0x22, 0x10, 0x08, 0x00, [PCI_STATUS] = PCI_STATUS_CAP_LIST,
-			  [PCI_CLASS_PROG] = 0x00, [PCI_CLASS_DEVICE] = 0x06, 0x08,
-			  [PCI_SUBSYSTEM_VENDOR_ID] = 0xf4, 0x1a, 0x00, 0x11,
-			  [PCI_CAPABILITY_LIST] = 0x60,
-			  [0x60] = PCI_CAP_ID_MSI, 0x40, 0x80 };
-	u32 cap[5] = { amd_capability(desc), (u32)desc->regs | 1, (u32)(desc->regs >> 32),
-		       0xff000000, 48 << 15 | 40 << 8 };
-	struct pci_function_desc function = { .image = image, .image_len = sizeof(image),
-					      .unit = -1 };
+	u8 image[256] = {0x22,
+			 0x10,
+			 0x08,
+			 0x00,
+			 [PCI_STATUS] = PCI_STATUS_CAP_LIST,
+			 [PCI_CLASS_PROG] = 0x00,
+			 [PCI_CLASS_DEVICE] = 0x06,
+			 0x08,
+			 [PCI_SUBSYSTEM_VENDOR_ID] = 0xf4,
+			 0x1a,
+			 0x00,
+			 0x11,
+			 [PCI_CAPABILITY_LIST] = 0x60,
+			 [0x60] = PCI_CAP_ID_MSI,
+			 0x40,
+			 0x80};
+	u32 cap[5] = {amd_capability(desc), (u32)desc->regs | 1, (u32)(desc->regs >> 32),
+		      0xff000000, 48 << 15 | 40 << 8};
+	struct pci_function_desc function = {
+		.image = image, .image_len = sizeof(image), .unit = -1};
 	struct pci_function *fn;
 	int slot = pci_hw_free_slot(bus, 1);
 
@@ -152,7 +180,7 @@ static const struct of_unit_type amd_type = {
 	.start = amd_start,
 };
 
-static const struct of_unit_type *const unit_types[] = { &vtd_type, &amd_type, NULL };
+static const struct of_unit_type *const unit_types[] = {&vtd_type, &amd_type, NULL};
 
 void machine_unit_event(struct machine *m, u32 unit)
 {
@@ -176,9 +204,9 @@ struct start_parts {
 
 int machine_open(const struct start_config *config, struct of_machine **out, char **error)
 {
-	struct of_machine_config om_config = { .unit_types = unit_types,
-					       .models = endpoint_models,
-					       .iommu = config->iommu };
+	struct of_machine_config om_config = {.unit_types = unit_types,
+					      .models = endpoint_models,
+					      .iommu = config->iommu};
 	const char *name = config->machine ? config->machine : "pc";
 	const void *data = NULL;
 	size_t len = 0;
@@ -230,7 +258,8 @@ static int boot(struct start *s, char **error)
 	if (err)
 		return err;
 	p->vfio_pci = true;
-	/* In the order in which the recordings' kernel has them, which decides who probes first. */
+	/* In the order in which the recordings' kernel has them, which decides who probes
+	 * first. */
 	err = pci_register_builtin_drivers(host);
 	if (err)
 		return err;
@@ -259,8 +288,9 @@ int machine_start(const struct start_config *config, struct start *s, char **err
 		goto out;
 	err = -ENOMEM;
 	s->parts = kzalloc(sizeof(*s->parts));
-	s->cmdline = kasprintf("%s%s%s", of_machine_cmdline(s->of), config->append ? " " : "",
-			       config->append ? config->append : "");
+	s->cmdline =
+		kasprintf("%s%s%s", of_machine_cmdline(s->of), config->append ? " " : "",
+			  config->append ? config->append : "");
 	if (!s->parts || !s->cmdline)
 		goto out;
 	err = machine_create(&s->machine, of_machine_ram_size(s->of),

@@ -3,10 +3,12 @@
 #include "units/units.h"
 
 #include "machine/unit.h"
+#include "units/amd/amd_unit.h"
 #include "units/vtd/vtd_unit.h"
 
 static const struct unit_ops *const table[UNIT_NR_KINDS] = {
 	[UNIT_VTD] = &vtd_unit_ops,
+	[UNIT_AMD] = &amd_unit_ops,
 };
 
 void units_register(struct hw *hw)
