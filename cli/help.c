@@ -7,42 +7,47 @@
 static const struct {
 	const char *command, *text;
 } topics[] = {
-	{ "run",
-	  "usage: moat run [OPTION]... [--] PROGRAM [ARG]...\n"
-	  "\n"
-	  "Run PROGRAM on a machine with an IOMMU. /sys and /dev show that machine's\n"
-	  "devices; VFIO and iommufd drive them; what DMA did wrong is reported at the end.\n"
-	  "\n"
-	  "  --machine FILE|NAME   the machine: a device tree (.dts, .dtb), or a built-in one\n"
-	  "                        (`moat machine list'); pc if not given\n"
-	  "  --device MODEL[,addr=DDDD:BB:DD.F][,PROPERTY=VALUE]...\n"
-	  "                        add a device; may be given more than once\n"
-	  "  --iommu KIND          replace the machine's IOMMU: vtd, or none\n"
-	  "  --append ARGUMENTS    add kernel arguments, like intel_iommu=off\n"
-	  "  --report FILE         write the report there instead of to stderr\n"
-	  "  --format text|json    of the report\n"
-	  "  --strict              exit with 99 if PROGRAM succeeded but the report has errors\n"
-	  "  --no-namespace        redirect paths instead of mounting over /sys and /dev\n"
-	  "  --verbose             say more: addresses of added devices, warnings\n"
-	  "\n"
-	  "The exit status is PROGRAM's (128 + N if signal N killed it); 127: not found,\n"
-	  "126: cannot be run, 125: the machine could not be made, 2: wrong usage.\n" },
-	{ "machine",
-	  "usage: moat machine list\n"
-	  "       moat machine show [FILE|NAME]\n"
-	  "       moat machine check FILE...\n"
-	  "\n"
-	  "list: the built-in machines. show: the devices of a machine and their groups.\n"
-	  "check: read machine files; each defect is a line FILE:LINE: WHAT, and the exit\n"
-	  "status is 1 if there is one.\n" },
-	{ "groups",
-	  "usage: moat groups --lspci FILE [--format text|tsv] [--exclude DEVICE,...]\n"
-	  "\n"
-	  "Say which IOMMU groups Linux forms on the machine that FILE describes (`-': standard\n"
-	  "input), what `lspci -n -xxxx -D' printed there, and why. --exclude names devices\n"
-	  "that no IOMMU translates for.\n" },
-	{ "help",
-	  "usage: moat help [COMMAND]\n" },
+	{"run",
+	 "usage: moat run [OPTION]... [--] PROGRAM [ARG]...\n"
+	 "\n"
+	 "Run PROGRAM on a machine with an IOMMU. /sys and /dev show that machine's\n"
+	 "devices; VFIO and iommufd drive them; what DMA did wrong is reported at the "
+	 "end.\n"
+	 "\n"
+	 "  --machine FILE|NAME   the machine: a device tree (.dts, .dtb), or a built-in "
+	 "one\n"
+	 "                        (`moat machine list'); pc if not given\n"
+	 "  --device MODEL[,addr=DDDD:BB:DD.F][,PROPERTY=VALUE]...\n"
+	 "                        add a device; may be given more than once\n"
+	 "  --iommu KIND          replace the machine's IOMMU: vtd, or none\n"
+	 "  --append ARGUMENTS    add kernel arguments, like intel_iommu=off\n"
+	 "  --report FILE         write the report there instead of to stderr\n"
+	 "  --format text|json    of the report\n"
+	 "  --strict              exit with 99 if PROGRAM succeeded but the report has "
+	 "errors\n"
+	 "  --no-namespace        redirect paths instead of mounting over /sys and /dev\n"
+	 "  --verbose             say more: addresses of added devices, warnings\n"
+	 "\n"
+	 "The exit status is PROGRAM's (128 + N if signal N killed it); 127: not found,\n"
+	 "126: cannot be run, 125: the machine could not be made, 2: wrong usage.\n"},
+	{"machine",
+	 "usage: moat machine list\n"
+	 "       moat machine show [FILE|NAME]\n"
+	 "       moat machine check FILE...\n"
+	 "\n"
+	 "list: the built-in machines. show: the devices of a machine and their groups.\n"
+	 "check: read machine files; each defect is a line FILE:LINE: WHAT, and the "
+	 "exit\n"
+	 "status is 1 if there is one.\n"},
+	{"groups",
+	 "usage: moat groups --lspci FILE [--format text|tsv] [--exclude DEVICE,...]\n"
+	 "\n"
+	 "Say which IOMMU groups Linux forms on the machine that FILE describes (`-': "
+	 "standard\n"
+	 "input), what `lspci -n -xxxx -D' printed there, and why. --exclude names "
+	 "devices\n"
+	 "that no IOMMU translates for.\n"},
+	{"help", "usage: moat help [COMMAND]\n"},
 };
 
 bool help_print(const char *command)

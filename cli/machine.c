@@ -29,7 +29,7 @@ static int list(int argc, char **argv)
 	if (argc > 1)
 		return usage_error("machine", "'list' takes no argument");
 	for (const struct of_builtin_machine *b = of_builtin_machines; b->name; b++) {
-		struct start_config config = { .machine = b->name };
+		struct start_config config = {.machine = b->name};
 		struct of_machine *om;
 		char *error = NULL;
 		int err = machine_open(&config, &om, &error);
@@ -60,13 +60,13 @@ static void show_device(const struct machine *m, struct pci_dev *p)
 		snprintf(id, sizeof(id), "%d", iommu_group_id(group));
 		iommu_group_put(group);
 	}
-	printf("%s  %04x:%04x  %06x  %-8s  %-10s  %s\n", pci_name(p), p->vendor, p->device,
-	       p->class, model, p->dev.driver ? p->dev.driver->name : "-", id);
+	printf("%s  %04x:%04x  %06x  %-8s  %-10s  %s\n", pci_name(p), p->vendor,
+	       p->device, p->class, model, p->dev.driver ? p->dev.driver->name : "-", id);
 }
 
 static int show(int argc, char **argv)
 {
-	struct start_config config = { .machine = argc > 1 ? argv[1] : NULL };
+	struct start_config config = {.machine = argc > 1 ? argv[1] : NULL};
 	struct pci_dev *pdev;
 	struct start s;
 	char *error = NULL;
@@ -80,10 +80,9 @@ static int show(int argc, char **argv)
 		return 1;
 	}
 	printf("machine: %s\nkernel arguments: %s\n\n", of_machine_name(s.of), s.cmdline);
-	printf("%-12s  %-9s  %-6s  %-8s  %-10s  %s\n", "device", "id", "class", "model", "driver",
-	       "group");
-	for_each_pci_dev(s.machine->pci, pdev)
-		show_device(s.machine, pdev);
+	printf("%-12s  %-9s  %-6s  %-8s  %-10s  %s\n", "device", "id", "class", "model",
+	       "driver", "group");
+	for_each_pci_dev(s.machine->pci, pdev) show_device(s.machine, pdev);
 	machine_stop(&s);
 	return 0;
 }
@@ -95,7 +94,7 @@ static int check(int argc, char **argv)
 	if (argc < 2)
 		return usage_error("machine", "'check' needs a file");
 	for (int i = 1; i < argc; i++) {
-		struct start_config config = { .machine = argv[i] };
+		struct start_config config = {.machine = argv[i]};
 		struct of_machine *om;
 		char *error = NULL;
 		int err = machine_open(&config, &om, &error);

@@ -9,10 +9,10 @@ static const struct {
 	const char *name;
 	int (*fn)(int argc, char **argv);
 } commands[] = {
-	{ "run", cmd_run },
-	{ "machine", cmd_machine },
-	{ "groups", cmd_groups },
-	{ "help", cmd_help },
+	{"run", cmd_run},
+	{"machine", cmd_machine},
+	{"groups", cmd_groups},
+	{"help", cmd_help},
 };
 
 int usage_error(const char *command, const char *fmt, ...)
@@ -23,7 +23,8 @@ int usage_error(const char *command, const char *fmt, ...)
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "\nSee `moat help%s%s'.\n", command ? " " : "", command ? command : "");
+	fprintf(stderr, "\nSee `moat help%s%s'.\n", command ? " " : "",
+		command ? command : "");
 	return 2;
 }
 

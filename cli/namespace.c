@@ -27,12 +27,17 @@
 #define PATH_LEN 1024
 
 /* Directories that hold both the host's entries and ours; all else of ours is whole. */
-static const char *const shared[] = { "/sys", "/sys/bus", "/sys/class", "/sys/devices",
-				      "/sys/devices/virtual", "/sys/kernel", "/sys/module",
-				      "/dev" };
+static const char *const shared[] = {"/sys",
+				     "/sys/bus",
+				     "/sys/class",
+				     "/sys/devices",
+				     "/sys/devices/virtual",
+				     "/sys/kernel",
+				     "/sys/module",
+				     "/dev"};
 
 struct view {
-	const char *root; /* of our tree */
+	const char *root;     /* of our tree */
 	char stage[PATH_LEN]; /* a tmpfs of this namespace, where directories are built */
 	unsigned next;
 };
@@ -112,7 +117,8 @@ static int carry_over(const char *from, const char *to)
 	err = make_place(to, st.st_mode);
 	if (err)
 		return err;
-	/* What may not be bound (an entry of a file system that forbids it) stays empty. */
+	/* What may not be bound (an entry of a file system that forbids it) stays empty.
+	 */
 	bind(from, to);
 	return 0;
 }
@@ -169,7 +175,8 @@ static int carry_over_dir(struct view *v, const char *path, const char *to)
 }
 
 static int for_each_ours(struct view *v, const char *path,
-			 int (*fn)(struct view *v, const char *path, const char *at, bool fresh),
+			 int (*fn)(struct view *v, const char *path, const char *at,
+				   bool fresh),
 			 const char *at, bool fresh)
 {
 	char dir[PATH_LEN], sub[PATH_LEN], place[PATH_LEN];
@@ -215,7 +222,8 @@ static int overlay(struct view *v, const char *path, const char *at, bool fresh)
 	/* Is there a place for all of ours? Then nothing has to be rebuilt. */
 	if (!for_each_ours(v, path, is_there, at, false))
 		return for_each_ours(v, path, place_ours, at, false);
-	if (snprintf(stage, sizeof(stage), "%s/%u", v->stage, v->next++) >= (int)sizeof(stage))
+	if (snprintf(stage, sizeof(stage), "%s/%u", v->stage, v->next++) >=
+	    (int)sizeof(stage))
 		return -ENAMETOOLONG;
 	if (mkdir(stage, 0755) < 0 || mount("moat", stage, "tmpfs", 0, "mode=0755") < 0)
 		return -errno;
@@ -246,7 +254,7 @@ int namespace_create(void)
 
 int namespace_overlay(const char *root)
 {
-	struct view v = { .root = root };
+	struct view v = {.root = root};
 	int err;
 
 	if (unshare(CLONE_NEWNS) < 0)

@@ -67,9 +67,12 @@ static int parse(struct run *r, int argc, char **argv)
 		const struct {
 			const char *name, **value;
 		} options[] = {
-			{ "--machine", &r->config.machine }, { "--iommu", &r->config.iommu },
-			{ "--append", &r->config.append },   { "--report", &r->report_file },
-			{ "--format", &format },	     { "--device", &device },
+			{"--machine", &r->config.machine},
+			{"--iommu", &r->config.iommu},
+			{"--append", &r->config.append},
+			{"--report", &r->report_file},
+			{"--format", &format},
+			{"--device", &device},
 		};
 		size_t k;
 
@@ -96,9 +99,11 @@ static int parse(struct run *r, int argc, char **argv)
 		for (k = 0; k < ARRAY_SIZE(options); k++) {
 			const char *at = argv[i];
 
-			ret = option_value(argc, argv, &i, options[k].name, options[k].value);
+			ret = option_value(argc, argv, &i, options[k].name,
+					   options[k].value);
 			if (ret < 0)
-				return usage_error("run", "option '%s' needs a value", at);
+				return usage_error("run", "option '%s' needs a value",
+						   at);
 			if (ret)
 				break;
 		}
@@ -106,7 +111,8 @@ static int parse(struct run *r, int argc, char **argv)
 			return usage_error("run", "unknown option '%s'", argv[i]);
 		if (device) {
 			if (r->config.nr_devices == ARRAY_SIZE(r->devices))
-				return usage_error("run", "more than %zu --device options",
+				return usage_error("run",
+						   "more than %zu --device options",
 						   ARRAY_SIZE(r->devices));
 			r->devices[r->config.nr_devices++] = (char *)device;
 			device = NULL;
@@ -116,7 +122,8 @@ static int parse(struct run *r, int argc, char **argv)
 		if (!strcmp(format, "json"))
 			r->format = REPORT_JSON;
 		else if (strcmp(format, "text"))
-			return usage_error("run", "--format is text or json, not '%s'", format);
+			return usage_error("run", "--format is text or json, not '%s'",
+					   format);
 	}
 	if (r->config.iommu) {
 		size_t k;
@@ -139,9 +146,10 @@ static int parse(struct run *r, int argc, char **argv)
 /* Where the library is that goes into the program: beside us, or as installed. */
 static bool find_preload(char *out, size_t size)
 {
-	static const char *const places[] = { "libmoat-preload.so", "preload/libmoat-preload.so",
-					      "../preload/libmoat-preload.so",
-					      "../lib/moat/libmoat-preload.so" };
+	static const char *const places[] = {"libmoat-preload.so",
+					     "preload/libmoat-preload.so",
+					     "../preload/libmoat-preload.so",
+					     "../lib/moat/libmoat-preload.so"};
 	char exe[PATH_MAX], path[PATH_MAX + 64];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	char *slash;
@@ -193,13 +201,14 @@ struct child_error {
 static __noreturn void child_main(struct run *r, const char *preload, int go_fd,
 				  int report_fd)
 {
-	struct child_error ce = { 0 };
+	struct child_error ce = {0};
 	char go;
 
 	if (!r->no_namespace) {
 		ce.err = namespace_overlay(server_root(r->server));
 		if (ce.err) {
-			/* Half a view is none: the parent starts another child without. */
+			/* Half a view is none: the parent starts another child without.
+			 */
 			if (write(report_fd, &ce, sizeof(ce)) < 0)
 				_exit(EXIT_CANNOT);
 			_exit(0);
@@ -271,7 +280,8 @@ static int start_child(struct run *r, const char *preload, bool *populated)
 				strerror(-ce.err));
 		} else {
 			if (r->verbose)
-				fprintf(stderr, "moat: no view of its own for the program: %s\n",
+				fprintf(stderr,
+					"moat: no view of its own for the program: %s\n",
 					strerror(-ce.err));
 			waitpid(r->child, NULL, 0);
 			ret = -EAGAIN;
@@ -316,7 +326,8 @@ static void reap(struct run *r)
 			r->status = status;
 			continue;
 		}
-		/* Stopped for job control: so are we, until the shell goes on with both. */
+		/* Stopped for job control: so are we, until the shell goes on with both.
+		 */
 		if (WSTOPSIG(status) == SIGTSTP || WSTOPSIG(status) == SIGTTIN ||
 		    WSTOPSIG(status) == SIGTTOU) {
 			raise(SIGSTOP);
@@ -348,9 +359,9 @@ static void on_signal(void *data, u32 events)
 
 static int catch_signals(struct run *r)
 {
-	static const int signals[] = { SIGCHLD, SIGINT,	 SIGQUIT, SIGTERM,  SIGHUP,  SIGUSR1,
-				       SIGUSR2, SIGALRM, SIGCONT, SIGWINCH, SIGTSTP, SIGTTIN,
-				       SIGTTOU };
+	static const int signals[] = {SIGCHLD, SIGINT,	SIGQUIT, SIGTERM, SIGHUP,
+				      SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH,
+				      SIGTSTP, SIGTTIN, SIGTTOU};
 	sigset_t mask;
 
 	sigemptyset(&mask);
@@ -374,7 +385,8 @@ static int print_report(struct run *r)
 	if (r->report_file) {
 		out = fopen(r->report_file, "we");
 		if (!out) {
-			fprintf(stderr, "moat run: %s: %s\n", r->report_file, strerror(errno));
+			fprintf(stderr, "moat run: %s: %s\n", r->report_file,
+				strerror(errno));
 			return 1;
 		}
 	}
@@ -419,7 +431,7 @@ static int run_machine(struct run *r)
 
 int cmd_run(int argc, char **argv)
 {
-	struct run r = { .signal_fd = -1 };
+	struct run r = {.signal_fd = -1};
 	char *error = NULL;
 	int ret;
 
@@ -441,7 +453,8 @@ int cmd_run(int argc, char **argv)
 			fputs(error, stderr);
 		else
 			fprintf(stderr, "moat run: %s: %s\n",
-				r.config.machine ? r.config.machine : "machine", strerror(-ret));
+				r.config.machine ? r.config.machine : "machine",
+				strerror(-ret));
 		free(error);
 		return EXIT_MACHINE;
 	}

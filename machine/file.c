@@ -23,8 +23,8 @@
 
 static void (*notify_fn)(struct file *file);
 
-struct file *file_alloc(struct machine *m, const struct file_operations *ops, void *private,
-			int flags)
+struct file *file_alloc(struct machine *m, const struct file_operations *ops,
+			void *private, int flags)
 {
 	struct file *file = kzalloc(sizeof(*file));
 	int ret;
@@ -320,7 +320,8 @@ struct devnode *devnode_find(struct machine *m, const char *path)
 	return devnode_find_locked(m, path);
 }
 
-int devnode_for_each(struct machine *m, int (*fn)(struct devnode *node, void *data), void *data)
+int devnode_for_each(struct machine *m, int (*fn)(struct devnode *node, void *data),
+		     void *data)
 {
 	struct devnode *n, *tmp;
 
@@ -333,8 +334,8 @@ int devnode_for_each(struct machine *m, int (*fn)(struct devnode *node, void *da
 	return 0;
 }
 
-void devnode_listen(struct machine *m, void (*fn)(void *data, struct devnode *node, bool added),
-		    void *data)
+void devnode_listen(struct machine *m,
+		    void (*fn)(void *data, struct devnode *node, bool added), void *data)
 {
 	struct devnode_listener *l, *tmp;
 

@@ -35,7 +35,8 @@ static const u8 *window_at(struct server_call *sc, u64 addr, u64 *left, bool *fa
 	for (unsigned i = 0; i < sc->pkt.req.nr_windows; i++) {
 		struct wire_window w = sc->pkt.windows[i];
 
-		if (addr < w.addr || addr - w.addr >= w.len || w.flags & WIRE_WINDOW_NO_DATA)
+		if (addr < w.addr || addr - w.addr >= w.len ||
+		    w.flags & WIRE_WINDOW_NO_DATA)
 			continue;
 		if (addr - w.addr < w.avail) {
 			*left = w.avail - (addr - w.addr);
@@ -60,17 +61,18 @@ static int need_window(struct server_call *sc, u64 addr, u32 len, u32 flags)
 	}
 	if (!(flags & WIRE_WINDOW_NO_DATA))
 		total += len;
-	if (total > NEED_MAX_DATA || sc->nr_need + sc->pkt.req.nr_windows >= WIRE_MAX_WINDOWS)
+	if (total > NEED_MAX_DATA ||
+	    sc->nr_need + sc->pkt.req.nr_windows >= WIRE_MAX_WINDOWS)
 		return -ENOMEM;
-	sc->need[sc->nr_need++] = (struct wire_window){ .addr = addr, .len = len,
-							.flags = flags };
+	sc->need[sc->nr_need++] =
+		(struct wire_window){.addr = addr, .len = len, .flags = flags};
 	return -ERESTARTNOINTR;
 }
 
 /* More than a packet holds: straight from the program. */
 static int copy_from_remote(struct server_call *sc, void *to, u64 from, size_t n)
 {
-	struct iovec local = { to, n }, remote = { (void *)(uintptr_t)from, n };
+	struct iovec local = {to, n}, remote = {(void *)(uintptr_t)from, n};
 	ssize_t got = process_vm_readv((pid_t)sc->call.pid, &local, 1, &remote, 1, 0);
 
 	return got == (ssize_t)n ? 0 : -EFAULT;
@@ -217,11 +219,12 @@ static int sc_copy_to(struct call *call, u64 to, const void *from, size_t n)
 		sc->data = p;
 		sc->data_max = max;
 	}
-	if (grow((void **)&sc->stores, &sc->max_stores, sc->nr_stores + 1, sizeof(*sc->stores)))
+	if (grow((void **)&sc->stores, &sc->max_stores, sc->nr_stores + 1,
+		 sizeof(*sc->stores)))
 		return -ENOMEM;
 	memcpy(sc->data + sc->data_len, from, n);
 	sc->data_len += n;
-	sc->stores[sc->nr_stores++] = (struct call_store){ to, (u32)n };
+	sc->stores[sc->nr_stores++] = (struct call_store){to, (u32)n};
 	return 0;
 }
 
@@ -236,12 +239,12 @@ static long sc_install(struct call *call, struct file *file, int host_fd, u64 sl
 			close(host_fd);
 		return -EMFILE;
 	}
-	sc->new_fds[sc->nr_new++] = (struct call_new_fd){ file, host_fd, slot };
+	sc->new_fds[sc->nr_new++] = (struct call_new_fd){file, host_fd, slot};
 	return 0;
 }
 
-static ssize_t sc_mmio(struct call *call, u32 fn, unsigned bar, u64 off, u64 ubuf, size_t len,
-		       bool write)
+static ssize_t sc_mmio(struct call *call, u32 fn, unsigned bar, u64 off, u64 ubuf,
+		       size_t len, bool write)
 {
 	struct server_call *sc = to_server_call(call);
 
@@ -287,8 +290,8 @@ static const struct call_ops server_call_ops = {
 
 /* ---- begin and end ---- */
 
-struct server_call *call_begin(struct conn *c, const struct wire_packet *pkt, const int *fds,
-			       unsigned nr_received, struct process *proc)
+struct server_call *call_begin(struct conn *c, const struct wire_packet *pkt,
+			       const int *fds, unsigned nr_received, struct process *proc)
 {
 	struct server *s = c->server;
 	struct server_call *sc;
@@ -301,9 +304,13 @@ struct server_call *call_begin(struct conn *c, const struct wire_packet *pkt, co
 		sc = list_first_entry(&s->free_calls, struct server_call, node);
 		list_del(&sc->node);
 	}
-	sc->call = (struct call){ .ops = &server_call_ops, .machine = s->m, .mm = &proc->mm,
-				  .pid = proc->mm.pid, .tid = pkt->req.tid,
-				  .euid = pkt->req.euid, .nr_frames = pkt->req.nr_frames };
+	sc->call = (struct call){.ops = &server_call_ops,
+				 .machine = s->m,
+				 .mm = &proc->mm,
+				 .pid = proc->mm.pid,
+				 .tid = pkt->req.tid,
+				 .euid = pkt->req.euid,
+				 .nr_frames = pkt->req.nr_frames};
 	mm_get(&proc->mm);
 	memcpy(sc->frame_store, pkt->frames, pkt->req.nr_frames * sizeof(u64));
 	sc->call.frames = sc->frame_store;
@@ -349,7 +356,7 @@ static void call_drop_new(struct server_call *sc)
 
 static void send_need(struct server_call *sc)
 {
-	struct wire_reply rep = { .kind = WIRE_NEED, .seq = sc->seq };
+	struct wire_reply rep = {.kind = WIRE_NEED, .seq = sc->seq};
 	struct wire_window windows[WIRE_MAX_WINDOWS];
 	struct wire_fd fds[WIRE_MAX_FDS];
 	struct iovec iov[3];
@@ -365,20 +372,20 @@ static void send_need(struct server_call *sc)
 	memcpy(windows + rep.nr_windows, sc->need, sc->nr_need * sizeof(*windows));
 	rep.nr_windows += sc->nr_need;
 	for (unsigned i = 0; i < sc->pkt.req.nr_fds; i++)
-		fds[rep.nr_fds++] = (struct wire_fd){ .number = sc->pkt.fds[i].number };
+		fds[rep.nr_fds++] = (struct wire_fd){.number = sc->pkt.fds[i].number};
 	for (unsigned i = 0; i < sc->nr_need_fds; i++)
-		fds[rep.nr_fds++] = (struct wire_fd){ .number = sc->need_fds[i] };
-	iov[0] = (struct iovec){ &rep, sizeof(rep) };
-	iov[1] = (struct iovec){ windows, rep.nr_windows * sizeof(*windows) };
-	iov[2] = (struct iovec){ fds, rep.nr_fds * sizeof(*fds) };
+		fds[rep.nr_fds++] = (struct wire_fd){.number = sc->need_fds[i]};
+	iov[0] = (struct iovec){&rep, sizeof(rep)};
+	iov[1] = (struct iovec){windows, rep.nr_windows * sizeof(*windows)};
+	iov[2] = (struct iovec){fds, rep.nr_fds * sizeof(*fds)};
 	conn_send(sc->conn, iov, 3, NULL, 0);
 }
 
 static void send_store(struct server_call *sc, u64 addr, u8 *data, size_t len)
 {
-	struct wire_reply rep = { .kind = WIRE_STORE, .seq = sc->seq, .a = addr,
-				  .payload_len = (u32)len };
-	struct iovec iov[2] = { { &rep, sizeof(rep) }, { data, len } };
+	struct wire_reply rep = {
+		.kind = WIRE_STORE, .seq = sc->seq, .a = addr, .payload_len = (u32)len};
+	struct iovec iov[2] = {{&rep, sizeof(rep)}, {data, len}};
 
 	conn_send(sc->conn, iov, 2, NULL, 0);
 }
@@ -398,8 +405,8 @@ static void send_stores(struct server_call *sc)
 }
 
 /* How a new descriptor is described; the program's end goes to *@fd. */
-static int open_new(struct server_call *sc, struct call_new_fd *n, struct wire_new_fd *out,
-		    int *fd)
+static int open_new(struct server_call *sc, struct call_new_fd *n,
+		    struct wire_new_fd *out, int *fd)
 {
 	memset(out, 0, sizeof(*out));
 	out->slot = n->slot;
@@ -432,13 +439,15 @@ static void call_answer(struct server_call *sc, long ret)
 	int fds[CALL_MAX_NEW];
 	unsigned nr_fds = 0;
 	bool in_line = sc->features & WIRE_FEATURE_INLINE_STORES &&
-		       sc->nr_stores <= WIRE_MAX_WINDOWS && sc->data_len <= STORE_MAX_DATA &&
-		       !sc->mmio;
+		       sc->nr_stores <= WIRE_MAX_WINDOWS &&
+		       sc->data_len <= STORE_MAX_DATA && !sc->mmio;
 
 	if (!in_line)
 		send_stores(sc);
 	for (unsigned i = 0; i < sc->nr_new; i++) {
-		int err = ret < 0 ? 0 : open_new(sc, &sc->new_fds[i], &news[nr_fds], &fds[nr_fds]);
+		int err = ret < 0 ? 0
+				  : open_new(sc, &sc->new_fds[i], &news[nr_fds],
+					     &fds[nr_fds]);
 
 		if (err)
 			ret = err;
@@ -470,15 +479,15 @@ static void call_answer(struct server_call *sc, long ret)
 	if (in_line) {
 		rep->nr_windows = (u16)sc->nr_stores;
 		for (unsigned i = 0; i < sc->nr_stores; i++)
-			windows[i] = (struct wire_window){ .addr = sc->stores[i].addr,
-							   .len = sc->stores[i].len,
-							   .avail = sc->stores[i].len };
+			windows[i] = (struct wire_window){.addr = sc->stores[i].addr,
+							  .len = sc->stores[i].len,
+							  .avail = sc->stores[i].len};
 		rep->payload_len = (u32)sc->data_len;
 	}
-	iov[0] = (struct iovec){ rep, sizeof(*rep) };
-	iov[1] = (struct iovec){ windows, rep->nr_windows * sizeof(*windows) };
-	iov[2] = (struct iovec){ news, nr_fds * sizeof(*news) };
-	iov[3] = (struct iovec){ sc->data, rep->payload_len };
+	iov[0] = (struct iovec){rep, sizeof(*rep)};
+	iov[1] = (struct iovec){windows, rep->nr_windows * sizeof(*windows)};
+	iov[2] = (struct iovec){news, nr_fds * sizeof(*news)};
+	iov[3] = (struct iovec){sc->data, rep->payload_len};
 	sc->conn->undo = sc->call.undo;
 	sc->conn->undo_data = sc->call.undo_data;
 	conn_send(sc->conn, iov, 4, fds, nr_fds);
@@ -498,7 +507,8 @@ void call_end(struct server_call *sc, long ret)
 	}
 	if (!sc->conn) {
 		call_drop_new(sc);
-	} else if (ret == -ERESTARTNOINTR && !sc->error && (sc->nr_need || sc->nr_need_fds)) {
+	} else if (ret == -ERESTARTNOINTR && !sc->error &&
+		   (sc->nr_need || sc->nr_need_fds)) {
 		call_drop_new(sc);
 		send_need(sc);
 	} else {
@@ -514,8 +524,8 @@ void call_end(struct server_call *sc, long ret)
 void call_reply_simple(struct conn *c, u32 seq, long ret, const struct wire_reply *body,
 		       const void *payload, size_t len)
 {
-	struct wire_reply rep = { 0 };
-	struct iovec iov[2] = { { &rep, sizeof(rep) }, { (void *)payload, len } };
+	struct wire_reply rep = {0};
+	struct iovec iov[2] = {{&rep, sizeof(rep)}, {(void *)payload, len}};
 
 	if (body)
 		rep = *body;

@@ -74,7 +74,7 @@ static ssize_t send_packet(int fd, const struct iovec *iov, int nr_iov, const in
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int) * WIRE_MAX_FDS)];
 	} control;
-	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = nr_iov };
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = nr_iov};
 	ssize_t n;
 
 	if (nr_fds) {
@@ -98,13 +98,14 @@ static void conn_flush(struct conn *c)
 {
 	while (!list_empty(&c->out)) {
 		struct conn_out *o = list_first_entry(&c->out, struct conn_out, node);
-		struct iovec iov = { o->data, o->len };
+		struct iovec iov = {o->data, o->len};
 		ssize_t n = send_packet(c->fd, &iov, 1, o->fds, o->nr_fds);
 
 		if (n == -EAGAIN)
 			return;
 		conn_out_free(o);
-		/* A peer that is gone hangs up; nothing else can be done with an error. */
+		/* A peer that is gone hangs up; nothing else can be done with an error.
+		 */
 	}
 	loop_rewatch(c->watch, EPOLLIN | EPOLLRDHUP);
 }
@@ -115,7 +116,8 @@ void conn_send(struct conn *c, const struct iovec *iov, int nr_iov, const int *f
 	struct conn_out *o;
 	size_t len = 0;
 
-	if (list_empty(&c->out) && send_packet(c->fd, iov, nr_iov, fds, nr_fds) != -EAGAIN)
+	if (list_empty(&c->out) &&
+	    send_packet(c->fd, iov, nr_iov, fds, nr_fds) != -EAGAIN)
 		return;
 	for (int i = 0; i < nr_iov; i++)
 		len += iov[i].iov_len;
@@ -147,9 +149,11 @@ static int conn_receive(struct conn *c)
 		char buf[CMSG_SPACE(sizeof(int) * WIRE_MAX_FDS)];
 	} control;
 	struct server *s = c->server;
-	struct iovec iov = { s->buf, WIRE_MAX_PACKET };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
-			      .msg_controllen = sizeof(control.buf) };
+	struct iovec iov = {s->buf, WIRE_MAX_PACKET};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf)};
 	struct wire_packet pkt;
 	int fds[WIRE_MAX_FDS];
 	unsigned nr_fds = 0;
@@ -168,12 +172,13 @@ static int conn_receive(struct conn *c)
 	}
 	if (!n && !nr_fds)
 		return -ECONNRESET;
-	ret = msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EPROTO :
-	      wire_decode(s->buf, n, nr_fds, &pkt);
+	ret = msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)
+		      ? -EPROTO
+		      : wire_decode(s->buf, n, nr_fds, &pkt);
 	if (!ret) {
 		c->undo = pkt.req.op == WIRE_FAULTED ? c->undo : NULL;
-		ret = c->file ? dispatch_file(c, &pkt, fds, nr_fds) :
-				dispatch_control(c, &pkt, fds, nr_fds);
+		ret = c->file ? dispatch_file(c, &pkt, fds, nr_fds)
+			      : dispatch_control(c, &pkt, fds, nr_fds);
 	}
 	if (ret == -EPROTO)
 		pr_info("malformed request, connection closed");

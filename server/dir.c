@@ -13,9 +13,9 @@
 
 #include "base/alloc.h"
 
-#define PREFIX	   "moat-"
-#define SUFFIX	   "XXXXXX"
-#define MIN_AGE_S  10 /* younger ones may not be locked yet */
+#define PREFIX	  "moat-"
+#define SUFFIX	  "XXXXXX"
+#define MIN_AGE_S 10 /* younger ones may not be locked yet */
 
 static void remove_tree(int dir, const char *name, bool known_dir)
 {
@@ -23,7 +23,8 @@ static void remove_tree(int dir, const char *name, bool known_dir)
 	DIR *d;
 	int fd;
 
-	if (!known_dir && (unlinkat(dir, name, 0) == 0 || (errno != EISDIR && errno != EPERM)))
+	if (!known_dir &&
+	    (unlinkat(dir, name, 0) == 0 || (errno != EISDIR && errno != EPERM)))
 		return;
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	d = fd < 0 ? NULL : fdopendir(fd);
@@ -52,7 +53,8 @@ static bool is_stale(int parent, const char *name)
 	bool stale;
 	int fd;
 
-	if (strlen(name) != strlen(PREFIX SUFFIX) || strncmp(name, PREFIX, strlen(PREFIX)) ||
+	if (strlen(name) != strlen(PREFIX SUFFIX) ||
+	    strncmp(name, PREFIX, strlen(PREFIX)) ||
 	    fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode) ||
 	    st.st_uid != geteuid() || (st.st_mode & 07777) != 0711 ||
 	    st.st_mtime > time(NULL) - MIN_AGE_S)
@@ -81,7 +83,8 @@ static void sweep(const char *where)
 
 int dir_create(char **out, int *lock)
 {
-	const char *where[] = { getenv("XDG_RUNTIME_DIR"), "/dev/shm", getenv("TMPDIR"), "/tmp" };
+	const char *where[] = {getenv("XDG_RUNTIME_DIR"), "/dev/shm", getenv("TMPDIR"),
+			       "/tmp"};
 	int err = -ENOENT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(where); i++) {
@@ -99,7 +102,8 @@ int dir_create(char **out, int *lock)
 		}
 		*lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		/* A child that changes its user must still reach the socket. */
-		if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0 || chmod(path, 0711) < 0) {
+		if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) < 0 ||
+		    chmod(path, 0711) < 0) {
 			err = -errno;
 			if (*lock >= 0)
 				close(*lock);

@@ -33,16 +33,20 @@ static long file_rw(struct file *file, struct call *call, const struct wire_requ
 	if (req->c != ~0ULL && (s64)req->c < 0)
 		return -EINVAL;
 	if (write)
-		return file->ops->write ? file->ops->write(file, call, req->a, len, req->c) :
-					  -EINVAL;
-	return file->ops->read ? file->ops->read(file, call, req->a, len, req->c) : -EINVAL;
+		return file->ops->write
+			       ? file->ops->write(file, call, req->a, len, req->c)
+			       : -EINVAL;
+	return file->ops->read ? file->ops->read(file, call, req->a, len, req->c)
+			       : -EINVAL;
 }
 
 static long file_mmap(struct file *file, struct server_call *sc)
 {
 	const struct wire_request *req = &sc->pkt.req;
-	struct mmap_request mr = { .pgoff = req->a, .len = req->b, .prot = (int)(u32)req->c,
-				   .flags = (int)(req->c >> 32) };
+	struct mmap_request mr = {.pgoff = req->a,
+				  .len = req->b,
+				  .prot = (int)(u32)req->c,
+				  .flags = (int)(req->c >> 32)};
 	long ret;
 
 	if (!file->ops->mmap)
@@ -63,7 +67,8 @@ static bool shows_nothing(const struct wire_request *req)
 		cmd == IOMMU_IOAS_MAP || cmd == IOMMU_IOAS_UNMAP);
 }
 
-int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds, unsigned nr_fds)
+int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds,
+		  unsigned nr_fds)
 {
 	const struct wire_request *req = &pkt->req;
 	struct process *proc = process_by_mm(c->server, req->mm);
@@ -91,9 +96,9 @@ int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds, unsig
 	}
 	switch (req->op) {
 	case WIRE_IOCTL:
-		ret = file->ops->ioctl ?
-			      file->ops->ioctl(file, &sc->call, (unsigned)req->a, req->b) :
-			      -ENOTTY;
+		ret = file->ops->ioctl ? file->ops->ioctl(file, &sc->call,
+							  (unsigned)req->a, req->b)
+				       : -ENOTTY;
 		break;
 	case WIRE_READ:
 	case WIRE_WRITE:
@@ -117,8 +122,8 @@ int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds, unsig
 
 static int do_hello(struct conn *c, const struct wire_request *req)
 {
-	struct wire_reply rep = { .kind = WIRE_REPLY, .seq = req->seq };
-	struct iovec iov = { &rep, sizeof(rep) };
+	struct wire_reply rep = {.kind = WIRE_REPLY, .seq = req->seq};
+	struct iovec iov = {&rep, sizeof(rep)};
 	int memfd = c->server->m->hw.fd;
 
 	if (c->proc)
@@ -152,7 +157,8 @@ static int may_open(struct server *s, u32 euid, u32 mode, int flags)
 }
 
 /* The path in a request, as if the tree were mounted at the root. 0, -EPROTO. */
-static int payload_path(struct server *s, const struct wire_packet *pkt, char *path, size_t size)
+static int payload_path(struct server *s, const struct wire_packet *pkt, char *path,
+			size_t size)
 {
 	size_t n = strlen(s->dir);
 
@@ -188,7 +194,8 @@ static int open_path(struct server *s, struct call *call, const char *path, int 
 	return ret;
 }
 
-static int do_open(struct conn *c, struct wire_packet *pkt, const int *fds, unsigned nr_fds)
+static int do_open(struct conn *c, struct wire_packet *pkt, const int *fds,
+		   unsigned nr_fds)
 {
 	struct server_call *sc;
 	struct file *file;
@@ -214,9 +221,9 @@ static int do_open(struct conn *c, struct wire_packet *pkt, const int *fds, unsi
 static void do_identify(struct conn *c, const struct wire_request *req)
 {
 	struct conn *f = conn_find(c->server, req->a);
-	struct wire_reply rep = { .kind = WIRE_REPLY, .seq = req->seq, .nr_new = 1 };
-	struct wire_new_fd n = { .flags = WIRE_FD_FILE };
-	struct iovec iov[2] = { { &rep, sizeof(rep) }, { &n, sizeof(n) } };
+	struct wire_reply rep = {.kind = WIRE_REPLY, .seq = req->seq, .nr_new = 1};
+	struct wire_new_fd n = {.flags = WIRE_FD_FILE};
+	struct iovec iov[2] = {{&rep, sizeof(rep)}, {&n, sizeof(n)}};
 
 	if (!f) {
 		call_reply_simple(c, req->seq, -ENOENT, NULL, NULL, 0);
@@ -234,9 +241,9 @@ static void do_identify(struct conn *c, const struct wire_request *req)
 static int do_stat(struct conn *c, struct wire_packet *pkt)
 {
 	struct server *s = c->server;
-	struct wire_reply rep = { .kind = WIRE_REPLY, .seq = pkt->req.seq, .nr_new = 1 };
-	struct wire_new_fd n = { .flags = WIRE_FD_FILE };
-	struct iovec iov[2] = { { &rep, sizeof(rep) }, { &n, sizeof(n) } };
+	struct wire_reply rep = {.kind = WIRE_REPLY, .seq = pkt->req.seq, .nr_new = 1};
+	struct wire_new_fd n = {.flags = WIRE_FD_FILE};
+	struct iovec iov[2] = {{&rep, sizeof(rep)}, {&n, sizeof(n)}};
 	struct devnode *node;
 	char path[4096];
 
@@ -278,7 +285,8 @@ void server_counts(struct server *s, struct wire_counts *out)
 	iommu_for_each_group(s->m, count_owned, &out->attached);
 }
 
-int dispatch_control(struct conn *c, struct wire_packet *pkt, const int *fds, unsigned nr_fds)
+int dispatch_control(struct conn *c, struct wire_packet *pkt, const int *fds,
+		     unsigned nr_fds)
 {
 	struct wire_counts counts;
 

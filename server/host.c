@@ -61,7 +61,8 @@ static void run_irqs(struct loop_work *work)
 		irq_deliver(s->m, (u32)irq);
 }
 
-/* The irq that a driver has for INTx of @fn, 0: none. Remembered, and checked, per function. */
+/* The irq that a driver has for INTx of @fn, 0: none. Remembered, and checked, per
+ * function. */
 static u32 intx_irq(struct server *s, u32 fn)
 {
 	const struct hw_irq *irqs = s->m->hw.irqs;
@@ -92,7 +93,8 @@ static void run_intx(struct loop_work *work)
 	int fn;
 
 	while ((fn = take_bit(s->intx, ARRAY_SIZE(s->intx))) >= 0) {
-		u32 irq = intx_asserted(&s->m->hw.functions[fn]) ? intx_irq(s, (u32)fn) : 0;
+		u32 irq =
+			intx_asserted(&s->m->hw.functions[fn]) ? intx_irq(s, (u32)fn) : 0;
 
 		if (irq)
 			irq_deliver(s->m, irq);
@@ -165,14 +167,14 @@ static void op_kick(struct hw *hw, u32 function)
 
 static int mm_access(struct hw *hw, u32 mm, u64 vaddr, void *buf, size_t len, bool write)
 {
-	struct iovec local = { buf, len }, remote = { (void *)(uintptr_t)vaddr, len };
+	struct iovec local = {buf, len}, remote = {(void *)(uintptr_t)vaddr, len};
 	u32 pid = mm < HW_MAX_MMS ? atomic_load(&hw->mms[mm].pid) : 0;
 	ssize_t n;
 
 	if (!pid)
 		return -ESRCH;
-	n = write ? process_vm_writev((pid_t)pid, &local, 1, &remote, 1, 0) :
-		    process_vm_readv((pid_t)pid, &local, 1, &remote, 1, 0);
+	n = write ? process_vm_writev((pid_t)pid, &local, 1, &remote, 1, 0)
+		  : process_vm_readv((pid_t)pid, &local, 1, &remote, 1, 0);
 	if (n == (ssize_t)len)
 		return 0;
 	return n < 0 && errno == ESRCH ? -ESRCH : -EFAULT;

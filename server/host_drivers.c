@@ -8,14 +8,20 @@
 #define NR_HOST_DRIVERS 2
 
 static const struct pci_device_id virtio_ids[] = {
-	{ .vendor = 0x1af4, .device = PCI_ANY_ID, .subvendor = PCI_ANY_ID,
-	  .subdevice = PCI_ANY_ID },
-	{ 0 },
+	{.vendor = 0x1af4,
+	 .device = PCI_ANY_ID,
+	 .subvendor = PCI_ANY_ID,
+	 .subdevice = PCI_ANY_ID},
+	{0},
 };
 static const struct pci_device_id nvme_ids[] = {
-	{ .vendor = PCI_ANY_ID, .device = PCI_ANY_ID, .subvendor = PCI_ANY_ID,
-	  .subdevice = PCI_ANY_ID, .class = 0x010802, .class_mask = 0xffffff },
-	{ 0 },
+	{.vendor = PCI_ANY_ID,
+	 .device = PCI_ANY_ID,
+	 .subvendor = PCI_ANY_ID,
+	 .subdevice = PCI_ANY_ID,
+	 .class = 0x010802,
+	 .class_mask = 0xffffff},
+	{0},
 };
 
 struct host_drivers {
@@ -43,7 +49,7 @@ int host_drivers_register(struct machine *m, struct host_drivers **out)
 	static const struct {
 		const char *name;
 		const struct pci_device_id *ids;
-	} table[NR_HOST_DRIVERS] = { { "nvme", nvme_ids }, { "virtio-pci", virtio_ids } };
+	} table[NR_HOST_DRIVERS] = {{"nvme", nvme_ids}, {"virtio-pci", virtio_ids}};
 	struct host_drivers *d = kzalloc(sizeof(*d));
 	int err;
 

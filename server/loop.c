@@ -71,7 +71,7 @@ struct watch *loop_watch(struct loop *loop, int fd, u32 events,
 			 void (*fn)(void *data, u32 events), void *data)
 {
 	struct watch *w = kzalloc(sizeof(*w));
-	struct epoll_event ev = { .events = events };
+	struct epoll_event ev = {.events = events};
 
 	if (!w)
 		return ERR_PTR(-ENOMEM);
@@ -92,7 +92,7 @@ struct watch *loop_watch(struct loop *loop, int fd, u32 events,
 
 int loop_rewatch(struct watch *w, u32 events)
 {
-	struct epoll_event ev = { .events = events, .data.ptr = w };
+	struct epoll_event ev = {.events = events, .data.ptr = w};
 
 	return epoll_ctl(w->loop->epfd, EPOLL_CTL_MOD, w->fd, &ev) < 0 ? -errno : 0;
 }

@@ -27,12 +27,13 @@ static int note_fault(struct conn *c, struct process *proc, struct wire_packet *
 	return 0;
 }
 
-static void vma_query(struct conn *c, struct process *proc, const struct wire_request *req)
+static void vma_query(struct conn *c, struct process *proc,
+		      const struct wire_request *req)
 {
 	struct pin_range ranges[WIRE_MAX_WINDOWS];
 	struct wire_window windows[WIRE_MAX_WINDOWS];
-	struct wire_reply rep = { .kind = WIRE_REPLY, .seq = req->seq };
-	struct iovec iov[2] = { { &rep, sizeof(rep) }, { windows, 0 } };
+	struct wire_reply rep = {.kind = WIRE_REPLY, .seq = req->seq};
+	struct iovec iov[2] = {{&rep, sizeof(rep)}, {windows, 0}};
 	unsigned n = mm_pins_in_range(c->server->m, &proc->mm, req->a, req->b, ranges,
 				      ARRAY_SIZE(ranges));
 	unsigned have = min_t(unsigned, n, ARRAY_SIZE(ranges)), i;
@@ -43,8 +44,8 @@ static void vma_query(struct conn *c, struct process *proc, const struct wire_re
 		while (len && rep.nr_windows < WIRE_MAX_WINDOWS) {
 			u32 piece = (u32)min_t(u64, len, VMA_MAX_PIECE);
 
-			windows[rep.nr_windows++] = (struct wire_window){ .addr = va,
-									  .len = piece };
+			windows[rep.nr_windows++] =
+				(struct wire_window){.addr = va, .len = piece};
 			va += piece;
 			len -= piece;
 		}
@@ -100,8 +101,8 @@ static int note_vma(struct conn *c, struct process *proc, struct wire_packet *pk
 					   req->nr_frames, frames);
 		fallthrough;
 	case WIRE_VMA_REMAPPED:
-		ret = req->d ? pin_relocate(s->m, mm, req->a, req->b, req->d) :
-			       copy_away(s->m, mm, req->a, req->b);
+		ret = req->d ? pin_relocate(s->m, mm, req->a, req->b, req->d)
+			     : copy_away(s->m, mm, req->a, req->b);
 		break;
 	case WIRE_VMA_PROTECTED:
 		if (s->report)
@@ -130,7 +131,8 @@ static int note_mmio(struct conn *c, struct process *proc, struct wire_packet *p
 	if (s->report)
 		report_mmio(s->report, (u32)(req->a >> 8), req->a & 0xff, req->b,
 			    (unsigned)req->c, req->d & WIRE_MMIO_WRITE,
-			    req->d & WIRE_MMIO_OUTSIDE, proc->mm.pid, req->nr_frames, frames);
+			    req->d & WIRE_MMIO_OUTSIDE, proc->mm.pid, req->nr_frames,
+			    frames);
 	return 0;
 }
 
@@ -162,8 +164,8 @@ int dispatch_note(struct conn *c, struct process *proc, struct wire_packet *pkt)
 	case WIRE_NOTE_VMA:
 		return note_vma(c, proc, pkt);
 	case WIRE_NOTE_BAR_MAP:
-		ret = process_add_bar(proc, req->a, req->b, (u32)(req->c >> 8), req->c & 0xff,
-				      req->d);
+		ret = process_add_bar(proc, req->a, req->b, (u32)(req->c >> 8),
+				      req->c & 0xff, req->d);
 		call_reply_simple(c, req->seq, ret, NULL, NULL, 0);
 		return 0;
 	case WIRE_NOTE_MMIO:

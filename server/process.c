@@ -53,15 +53,16 @@ static bool name_is_special(const char *name)
 static int vma_query(struct process *p, u64 addr, struct vma *vma)
 {
 	char name[64] = "";
-	struct procmap_query_abi q = { .size = sizeof(q), .query_addr = addr,
-				       .vma_name_size = sizeof(name),
-				       .vma_name_addr = (uintptr_t)name };
+	struct procmap_query_abi q = {.size = sizeof(q),
+				      .query_addr = addr,
+				      .vma_name_size = sizeof(name),
+				      .vma_name_addr = (uintptr_t)name};
 
 	if (ioctl(p->maps_fd, PROCMAP_QUERY_ABI, &q) < 0) {
 		/* The name does not fit: a file's. */
 		if (errno != ENAMETOOLONG)
 			return -errno;
-		q = (struct procmap_query_abi){ .size = sizeof(q), .query_addr = addr };
+		q = (struct procmap_query_abi){.size = sizeof(q), .query_addr = addr};
 		if (ioctl(p->maps_fd, PROCMAP_QUERY_ABI, &q) < 0)
 			return -errno;
 	}
@@ -91,7 +92,8 @@ static int vma_parse(struct process *p, u64 addr, struct vma *vma)
 		char perm[8];
 		int name = 0;
 
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n",
+		if (sscanf(line,
+			   "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n",
 			   &start, &end, perm, &off, &maj, &min, &inode, &name) < 7)
 			continue;
 		if (addr < start)
@@ -127,7 +129,7 @@ static int vma_find(struct process *p, u64 addr, struct vma *vma)
 static bool page_there(struct process *p, u64 addr)
 {
 	u8 byte;
-	struct iovec local = { &byte, 1 }, remote = { (void *)(uintptr_t)addr, 1 };
+	struct iovec local = {&byte, 1}, remote = {(void *)(uintptr_t)addr, 1};
 
 	return process_vm_readv((pid_t)p->mm.pid, &local, 1, &remote, 1, 0) == 1 ||
 	       errno != EFAULT;
@@ -169,7 +171,8 @@ static u64 mm_accessible(struct mm *mm, u64 va, u64 len, bool write, bool *speci
 	it = interval_tree_iter_first(&p->bars, va, last);
 	if (it && it->start <= va) {
 		struct bar_map *b = container_of(it, struct bar_map, it);
-		const struct hw_bar *bar = &mm->machine->hw.functions[b->function].bar[b->bar];
+		const struct hw_bar *bar =
+			&mm->machine->hw.functions[b->function].bar[b->bar];
 
 		*special = true;
 		*phys = bar->phys + b->offset + (va - it->start);
@@ -304,12 +307,13 @@ struct process *process_by_mm(struct server *s, u32 index)
 	return p && !p->dead ? p : NULL;
 }
 
-int process_add_bar(struct process *p, u64 addr, u64 len, u32 function, unsigned bar, u64 off)
+int process_add_bar(struct process *p, u64 addr, u64 len, u32 function, unsigned bar,
+		    u64 off)
 {
 	struct bar_map *b;
 
-	if (!len || addr + len - 1 < addr || function >= p->server->m->hw.hdr->nr_functions ||
-	    bar >= HW_NR_BARS)
+	if (!len || addr + len - 1 < addr ||
+	    function >= p->server->m->hw.hdr->nr_functions || bar >= HW_NR_BARS)
 		return -EINVAL;
 	process_del_bar(p, addr, len);
 	b = kzalloc(sizeof(*b));

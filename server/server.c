@@ -32,12 +32,12 @@ static struct watch *watch_add(struct machine *m, int fd, u32 events,
 	return loop_watch(watch_loop, fd, events, fn, data);
 }
 
-static const struct watch_ops server_watch_ops = { .add = watch_add, .del = loop_unwatch };
+static const struct watch_ops server_watch_ops = {.add = watch_add, .del = loop_unwatch};
 
 /* The name is not to be guessed: others may pass through the directory, not list it. */
 static int listen_on(struct server *s)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	u64 secret[2];
 	int err;
 
@@ -143,8 +143,8 @@ void server_destroy(struct server *s)
 	if (s->dir_lock >= 0)
 		close(s->dir_lock);
 	while (!list_empty(&s->free_calls)) {
-		struct server_call *sc = list_first_entry(&s->free_calls, struct server_call,
-							  node);
+		struct server_call *sc =
+			list_first_entry(&s->free_calls, struct server_call, node);
 
 		list_del(&sc->node);
 		kfree(sc->stores);

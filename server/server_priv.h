@@ -28,7 +28,7 @@ struct server {
 	struct loop *loop;
 	struct report *report; /* NULL: none */
 	struct sysfs *sysfs;
-	char *dir;     /* private; holds sys/, dev/ and the socket */
+	char *dir; /* private; holds sys/, dev/ and the socket */
 	char *socket, *view;
 	bool mounted; /* dir is a tmpfs of our own mount namespace */
 	int listen_fd, dir_lock;
@@ -39,14 +39,15 @@ struct server {
 	struct process *procs[HW_MAX_MMS];     /* by mm index; alive or still pinned */
 	struct list_head free_calls;
 	struct loop_work irq_work, intx_work, engine_work, unit_work;
-	u64 irqs[HW_MAX_IRQS / 64]; /* arrived while a handler ran, a bit each */
-	u64 intx[HW_MAX_FUNCTIONS / 64];   /* functions whose INTx level changed */
+	u64 irqs[HW_MAX_IRQS / 64];	 /* arrived while a handler ran, a bit each */
+	u64 intx[HW_MAX_FUNCTIONS / 64]; /* functions whose INTx level changed */
 	u16 intx_irq[HW_MAX_FUNCTIONS];
 	u64 engine[HW_MAX_FUNCTIONS / 64]; /* functions that have work pending */
 	u64 units;			   /* units whose driver should look */
-	void (*unit_event)(struct machine *m, u32 unit); /* set by the starter; may be NULL */
-	struct mm self_mm;		   /* self_mm.c */
-	u8 *buf;			   /* one packet */
+	void (*unit_event)(struct machine *m,
+			   u32 unit); /* set by the starter; may be NULL */
+	struct mm self_mm;	      /* self_mm.c */
+	u8 *buf;		      /* one packet */
 };
 
 /* A packet that the socket had no room for. */
@@ -80,7 +81,7 @@ struct process {
 	struct mm mm;
 	struct server *server;
 	struct conn *conn; /* control connection; NULL: gone */
-	int maps_fd; /* /proc/PID/maps */
+	int maps_fd;	   /* /proc/PID/maps */
 	u32 features;	   /* WIRE_FEATURE_* */
 	bool dead, no_query;
 	struct rb_root_cached bars; /* struct bar_map.it */
@@ -112,8 +113,9 @@ struct server_call {
 	struct server *server;
 	struct conn *conn; /* NULL: it is gone (pending calls) */
 	struct list_head node;
-	struct wire_packet pkt; /* points into server.buf; not after the handler returned */
-	const int *fds;		/* received; closed by the connection */
+	struct wire_packet
+		pkt;	/* points into server.buf; not after the handler returned */
+	const int *fds; /* received; closed by the connection */
 	unsigned nr_received;
 	u32 seq, features;
 	bool pending;
@@ -151,8 +153,9 @@ void conn_send(struct conn *c, const struct iovec *iov, int nr_iov, const int *f
 void server_accept(void *data, u32 events);
 
 /* call.c */
-struct server_call *call_begin(struct conn *c, const struct wire_packet *pkt, const int *fds,
-			       unsigned nr_received, struct process *proc);
+struct server_call *call_begin(struct conn *c, const struct wire_packet *pkt,
+			       const int *fds, unsigned nr_received,
+			       struct process *proc);
 /* The handler has returned @ret: answer, and free the call unless it is pending. */
 void call_end(struct server_call *sc, long ret);
 /* A short answer without a call: ret, and a to d of @body if not NULL. */
@@ -160,8 +163,10 @@ void call_reply_simple(struct conn *c, u32 seq, long ret, const struct wire_repl
 		       const void *payload, size_t len);
 
 /* dispatch.c: one request on a file's or on a control connection. -EPROTO: close it. */
-int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds, unsigned nr_fds);
-int dispatch_control(struct conn *c, struct wire_packet *pkt, const int *fds, unsigned nr_fds);
+int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds,
+		  unsigned nr_fds);
+int dispatch_control(struct conn *c, struct wire_packet *pkt, const int *fds,
+		     unsigned nr_fds);
 /* notes.c */
 int dispatch_note(struct conn *c, struct process *proc, struct wire_packet *pkt);
 
@@ -170,7 +175,8 @@ struct process *process_create(struct server *s, struct conn *c, u32 pid, u32 fe
 /* Its control connection is gone: the address space has ended (exit or exec). */
 void process_gone(struct process *p);
 struct process *process_by_mm(struct server *s, u32 index);
-int process_add_bar(struct process *p, u64 addr, u64 len, u32 function, unsigned bar, u64 off);
+int process_add_bar(struct process *p, u64 addr, u64 len, u32 function, unsigned bar,
+		    u64 off);
 void process_del_bar(struct process *p, u64 addr, u64 len);
 
 /* self_mm.c: the last index is the server's own. */

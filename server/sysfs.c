@@ -58,12 +58,13 @@ static void remask(struct sysfs *fs, mode_t mask)
 static int open_made(struct sysfs *fs, const char *path, u32 mode)
 {
 	mode_t mask = unmask(fs);
-	int fd = openat(fs->root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-			mode);
+	int fd = openat(fs->root, path,
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 
 	if (fd < 0 && errno == ENOENT) {
 		make_parents(fs, path);
-		fd = openat(fs->root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+		fd = openat(fs->root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+			    mode);
 	} else if (fd < 0 && errno == EACCES) {
 		/* Not even its owner may write a file of mode 0444. */
 		fchmodat(fs->root, path, 0600, 0);
@@ -120,7 +121,8 @@ void sysfs_printf(struct sysfs *fs, const char *dir, const char *name, u32 mode,
  * Many files say the same ("0", the same vendor): each such content is one file with
  * many names, which is a third of the cost of another file.
  */
-void sysfs_const(struct sysfs *fs, const char *dir, const char *name, const char *fmt, ...)
+void sysfs_const(struct sysfs *fs, const char *dir, const char *name, const char *fmt,
+		 ...)
 {
 	char path[SYSFS_PATH_MAX], text[4096];
 	struct sysfs_same *same;
@@ -158,8 +160,8 @@ static struct list_head *attr_bucket(struct sysfs *fs, u64 ino)
 	return &fs->attrs[ino % SYSFS_HASH];
 }
 
-struct sysfs_attr *sysfs_attr(struct sysfs *fs, const char *dir, const char *name, u32 mode,
-			      const char *text, sysfs_store_t store, void *obj)
+struct sysfs_attr *sysfs_attr(struct sysfs *fs, const char *dir, const char *name,
+			      u32 mode, const char *text, sysfs_store_t store, void *obj)
 {
 	struct sysfs_attr *a = kzalloc(sizeof(*a));
 	char path[SYSFS_PATH_MAX];
@@ -207,7 +209,8 @@ static void drop_attrs(struct sysfs *fs, const char *path)
 
 	for (unsigned i = 0; i < SYSFS_HASH; i++) {
 		list_for_each_entry_safe(a, tmp, &fs->attrs[i], hash) {
-			if (strncmp(a->path, path, n) || (a->path[n] && a->path[n] != '/'))
+			if (strncmp(a->path, path, n) ||
+			    (a->path[n] && a->path[n] != '/'))
 				continue;
 			list_del(&a->hash);
 			a->dead = true;
@@ -247,7 +250,8 @@ void sysfs_remove(struct sysfs *fs, const char *path)
 
 /* ---- listening ---- */
 
-static void on_device(struct device_notifier *nb, enum device_event event, struct device *dev)
+static void on_device(struct device_notifier *nb, enum device_event event,
+		      struct device *dev)
 {
 	struct sysfs *fs = container_of(nb, struct sysfs, devices);
 
@@ -280,9 +284,14 @@ void sysfs_refresh(struct sysfs *fs)
 static void make_skeleton(struct sysfs *fs)
 {
 	static const char *const dirs[] = {
-		"sys/bus/pci", "sys/class/iommu", "sys/class/vfio", "sys/class/vfio-dev",
-		"sys/devices/virtual/iommu", "sys/devices/virtual/vfio",
-		"sys/kernel/iommu_groups", "dev/vfio",
+		"sys/bus/pci",
+		"sys/class/iommu",
+		"sys/class/vfio",
+		"sys/class/vfio-dev",
+		"sys/devices/virtual/iommu",
+		"sys/devices/virtual/vfio",
+		"sys/kernel/iommu_groups",
+		"dev/vfio",
 	};
 	struct pci_bus *bus;
 
@@ -338,7 +347,8 @@ void sysfs_populate(struct sysfs *fs)
 	fs->unmasked = true;
 	sysfs_bus_create(fs);
 	if (m->pci) {
-		for_each_pci_dev(m->pci, pdev) {
+		for_each_pci_dev(m->pci, pdev)
+		{
 			sysfs_pci_add(fs, pdev);
 			if (pdev->dev.driver)
 				sysfs_bound(fs, &pdev->dev);

@@ -12,7 +12,8 @@ static void bind_done(void *call, int ret)
 	call_complete(call, ret);
 }
 
-static ssize_t bind_store(struct sysfs_attr *a, struct call *call, const char *buf, size_t len)
+static ssize_t bind_store(struct sysfs_attr *a, struct call *call, const char *buf,
+			  size_t len)
 {
 	return driver_bind_store_async(a->obj, buf, len, bind_done, call);
 }
@@ -24,7 +25,8 @@ static ssize_t unbind_store(struct sysfs_attr *a, struct call *call, const char 
 
 	if (!as)
 		return -ENOMEM;
-	return sysfs_async_end(as, driver_unbind_store(a->obj, buf, len, sysfs_async_done, as));
+	return sysfs_async_end(as, driver_unbind_store(a->obj, buf, len, sysfs_async_done,
+						       as));
 }
 
 static ssize_t new_id_store(struct sysfs_attr *a, struct call *call, const char *buf,
@@ -36,7 +38,8 @@ static ssize_t new_id_store(struct sysfs_attr *a, struct call *call, const char 
 static ssize_t remove_id_store(struct sysfs_attr *a, struct call *call, const char *buf,
 			       size_t len)
 {
-	return pci_remove_id_store(to_pci_driver((struct device_driver *)a->obj), buf, len);
+	return pci_remove_id_store(to_pci_driver((struct device_driver *)a->obj), buf,
+				   len);
 }
 
 static ssize_t drivers_probe(struct sysfs_attr *a, struct call *call, const char *buf,
@@ -45,7 +48,8 @@ static ssize_t drivers_probe(struct sysfs_attr *a, struct call *call, const char
 	return drivers_probe_store(a->obj, buf, len);
 }
 
-static ssize_t autoprobe(struct sysfs_attr *a, struct call *call, const char *buf, size_t len)
+static ssize_t autoprobe(struct sysfs_attr *a, struct call *call, const char *buf,
+			 size_t len)
 {
 	struct bus *bus = a->obj;
 	ssize_t ret = drivers_autoprobe_store(bus, buf, len);
@@ -54,7 +58,8 @@ static ssize_t autoprobe(struct sysfs_attr *a, struct call *call, const char *bu
 	return ret;
 }
 
-static ssize_t bus_rescan(struct sysfs_attr *a, struct call *call, const char *buf, size_t len)
+static ssize_t bus_rescan(struct sysfs_attr *a, struct call *call, const char *buf,
+			  size_t len)
 {
 	return pci_rescan_store(a->fs->m->pci, NULL, buf, len);
 }
@@ -63,8 +68,8 @@ static ssize_t bus_rescan(struct sysfs_attr *a, struct call *call, const char *b
 static ssize_t uevent_store(struct sysfs_attr *a, struct call *call, const char *buf,
 			    size_t len)
 {
-	static const char *const actions[] = { "add",	 "remove", "change", "move",
-					       "online", "offline", "bind",  "unbind" };
+	static const char *const actions[] = {"add",	"remove",  "change", "move",
+					      "online", "offline", "bind",   "unbind"};
 	size_t n = strcspn(buf, " \n");
 
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
@@ -100,8 +105,8 @@ void sysfs_bus_create(struct sysfs *fs)
 	sysfs_mkdir(fs, "sys/bus/pci/slots");
 	if (!bus)
 		return;
-	sysfs_attr(fs, dir, "drivers_autoprobe", 0644, bus->autoprobe ? "1\n" : "0\n", autoprobe,
-		   bus);
+	sysfs_attr(fs, dir, "drivers_autoprobe", 0644, bus->autoprobe ? "1\n" : "0\n",
+		   autoprobe, bus);
 	sysfs_attr(fs, dir, "drivers_probe", 0200, NULL, drivers_probe, bus);
 	sysfs_attr(fs, dir, "rescan", 0200, NULL, bus_rescan, bus);
 	sysfs_attr(fs, dir, "uevent", 0200, NULL, uevent_store, bus);

@@ -83,7 +83,8 @@ static ssize_t read_shown(struct sysfs_attr *a, void *buf, size_t len, u64 pos)
 	return n;
 }
 
-static ssize_t sysfs_read(struct file *file, struct call *call, u64 ubuf, size_t len, u64 pos)
+static ssize_t sysfs_read(struct file *file, struct call *call, u64 ubuf, size_t len,
+			  u64 pos)
 {
 	struct sysfs_open_file *of = file->private;
 	struct sysfs_attr *a = of->attr;
@@ -98,7 +99,9 @@ static ssize_t sysfs_read(struct file *file, struct call *call, u64 ubuf, size_t
 	if (a->config) {
 		struct pci_dev *pdev = a->obj;
 
-		n = at >= pdev->cfg_size ? 0 : (ssize_t)pci_read_config(pdev, (u32)at, buf, len);
+		n = at >= pdev->cfg_size
+			    ? 0
+			    : (ssize_t)pci_read_config(pdev, (u32)at, buf, len);
 	} else {
 		n = read_shown(a, buf, len, at);
 	}
@@ -122,7 +125,8 @@ static ssize_t write_config(struct sysfs_attr *a, const u8 *buf, size_t len, u64
 	return (ssize_t)pci_write_config(pdev, (u32)at, buf, len);
 }
 
-static ssize_t sysfs_write(struct file *file, struct call *call, u64 ubuf, size_t len, u64 pos)
+static ssize_t sysfs_write(struct file *file, struct call *call, u64 ubuf, size_t len,
+			   u64 pos)
 {
 	struct sysfs_open_file *of = file->private;
 	struct sysfs_attr *a = of->attr;
@@ -167,8 +171,8 @@ static const struct file_operations sysfs_fops = {
 /* A file of the tree by its path, links followed inside of it. */
 static int resolve(struct sysfs *fs, const char *path, struct stat *st)
 {
-	struct open_how_abi how = { .flags = O_PATH | O_CLOEXEC,
-				    .resolve = RESOLVE_IN_ROOT_ABI };
+	struct open_how_abi how = {.flags = O_PATH | O_CLOEXEC,
+				   .resolve = RESOLVE_IN_ROOT_ABI};
 	int fd = (int)syscall(SYS_openat2, fs->root, path, &how, sizeof(how)), ret = 0;
 
 	if (fd < 0 && errno == ENOSYS)

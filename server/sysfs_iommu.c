@@ -30,7 +30,8 @@ static struct iommu_group *attr_group(struct sysfs_attr *a)
 	return iommu_group_get_by_id(a->fs->m, (int)(long)a->obj);
 }
 
-static ssize_t type_store(struct sysfs_attr *a, struct call *call, const char *buf, size_t len)
+static ssize_t type_store(struct sysfs_attr *a, struct call *call, const char *buf,
+			  size_t len)
 {
 	struct iommu_group *group = attr_group(a);
 	ssize_t ret;
@@ -53,7 +54,8 @@ static void on_group_added(struct iommu_listener *l, struct iommu_group *group)
 	sysfs_join(path, dir, "devices");
 	sysfs_mkdir(fs, path);
 	sysfs_printf(fs, dir, "reserved_regions", 0444, "%s", "");
-	sysfs_attr(fs, dir, "type", 0644, NULL, type_store, (void *)(long)iommu_group_id(group));
+	sysfs_attr(fs, dir, "type", 0644, NULL, type_store,
+		   (void *)(long)iommu_group_id(group));
 	fs->groups_changed = true;
 }
 
@@ -177,7 +179,8 @@ static void device_links(const struct iommu_device *iommu, const struct device *
 {
 	char path[SYSFS_PATH_MAX];
 
-	snprintf(of_iommu, SYSFS_PATH_MAX, VIRTUAL "/%s/devices/%s", iommu->name, dev_name(dev));
+	snprintf(of_iommu, SYSFS_PATH_MAX, VIRTUAL "/%s/devices/%s", iommu->name,
+		 dev_name(dev));
 	sysfs_device_path(dev, path);
 	sysfs_join(of_device, path, "iommu");
 }
@@ -224,7 +227,7 @@ static int walk_device(struct device *dev, void *data)
 
 static int walk_group(struct iommu_group *group, void *data)
 {
-	struct walk w = { .fs = data, .group = group };
+	struct walk w = {.fs = data, .group = group};
 
 	on_group_added(&w.fs->groups, group);
 	return iommu_group_for_each_dev(group, &w, walk_device);

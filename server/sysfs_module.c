@@ -18,8 +18,10 @@ struct param {
 	size_t offset; /* in struct vfio_params */
 };
 
-#define PARAM(module, name, kind, mode)                                                  \
-	{ module, #name, kind, mode, offsetof(struct vfio_params, name) }
+#define PARAM(module, name, kind, mode)                                       \
+	{                                                                     \
+		module, #name, kind, mode, offsetof(struct vfio_params, name) \
+	}
 
 static const struct param params[] = {
 	PARAM("vfio", enable_unsafe_noiommu_mode, PARAM_BOOL, 0644),
@@ -97,12 +99,13 @@ static int parse_uint(const char *s, u32 *out)
 	return 0;
 }
 
-static ssize_t param_store(struct sysfs_attr *a, struct call *call, const char *buf, size_t len)
+static ssize_t param_store(struct sysfs_attr *a, struct call *call, const char *buf,
+			   size_t len)
 {
 	const struct param *p = a->obj;
 	char text[32];
-	int ret = p->kind == PARAM_BOOL ? parse_bool(buf, param_ptr(a->fs, p)) :
-					  parse_uint(buf, param_ptr(a->fs, p));
+	int ret = p->kind == PARAM_BOOL ? parse_bool(buf, param_ptr(a->fs, p))
+					: parse_uint(buf, param_ptr(a->fs, p));
 
 	if (ret)
 		return ret;

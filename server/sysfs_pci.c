@@ -38,8 +38,8 @@ static ssize_t remove_store(struct sysfs_attr *a, struct call *call, const char 
 
 	if (!as)
 		return -ENOMEM;
-	return sysfs_async_end(as,
-			       pci_remove_store(attr_pdev(a), buf, len, sysfs_async_done, as));
+	return sysfs_async_end(as, pci_remove_store(attr_pdev(a), buf, len,
+						    sysfs_async_done, as));
 }
 
 static ssize_t rescan_store(struct sysfs_attr *a, struct call *call, const char *buf,
@@ -48,13 +48,14 @@ static ssize_t rescan_store(struct sysfs_attr *a, struct call *call, const char 
 	return pci_dev_rescan_store(attr_pdev(a), buf, len);
 }
 
-static ssize_t reset_store(struct sysfs_attr *a, struct call *call, const char *buf, size_t len)
+static ssize_t reset_store(struct sysfs_attr *a, struct call *call, const char *buf,
+			   size_t len)
 {
 	return pci_reset_store(attr_pdev(a), buf, len);
 }
 
-static ssize_t reset_method_store(struct sysfs_attr *a, struct call *call, const char *buf,
-				  size_t len)
+static ssize_t reset_method_store(struct sysfs_attr *a, struct call *call,
+				  const char *buf, size_t len)
 {
 	ssize_t ret = pci_reset_method_store(attr_pdev(a), buf, len);
 	char text[256] = "";
@@ -66,7 +67,8 @@ static ssize_t reset_method_store(struct sysfs_attr *a, struct call *call, const
 	return ret;
 }
 
-static ssize_t enable_store(struct sysfs_attr *a, struct call *call, const char *buf, size_t len)
+static ssize_t enable_store(struct sysfs_attr *a, struct call *call, const char *buf,
+			    size_t len)
 {
 	struct pci_dev *pdev = attr_pdev(a);
 	ssize_t ret = 0;
@@ -86,16 +88,17 @@ static ssize_t enable_store(struct sysfs_attr *a, struct call *call, const char 
 
 static const char *power_name(const struct pci_dev *pdev)
 {
-	static const char *const names[] = { "D0", "D1", "D2", "D3hot", "D3cold" };
+	static const char *const names[] = {"D0", "D1", "D2", "D3hot", "D3cold"};
 
-	return pdev->current_state < ARRAY_SIZE(names) ? names[pdev->current_state] : "unknown";
+	return pdev->current_state < ARRAY_SIZE(names) ? names[pdev->current_state]
+						       : "unknown";
 }
 
 static void put_modalias(const struct pci_dev *p, char *out, size_t size)
 {
-	snprintf(out, size, "pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X", p->vendor, p->device,
-		 p->subsystem_vendor, p->subsystem_device, p->class >> 16, p->class >> 8 & 0xff,
-		 p->class & 0xff);
+	snprintf(out, size, "pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X", p->vendor,
+		 p->device, p->subsystem_vendor, p->subsystem_device, p->class >> 16,
+		 p->class >> 8 & 0xff, p->class & 0xff);
 }
 
 void sysfs_pci_uevent(struct sysfs *fs, struct pci_dev *p)
@@ -110,9 +113,9 @@ void sysfs_pci_uevent(struct sysfs *fs, struct pci_dev *p)
 	sysfs_printf(fs, sp->path, "uevent", 0644,
 		     "%s%s%sPCI_CLASS=%04X\nPCI_ID=%04X:%04X\nPCI_SUBSYS_ID=%04X:%04X\n"
 		     "PCI_SLOT_NAME=%s\nMODALIAS=%s\n",
-		     drv ? "DRIVER=" : "", drv ? drv->name : "", drv ? "\n" : "", p->class,
-		     p->vendor, p->device, p->subsystem_vendor, p->subsystem_device, pci_name(p),
-		     alias);
+		     drv ? "DRIVER=" : "", drv ? drv->name : "", drv ? "\n" : "",
+		     p->class, p->vendor, p->device, p->subsystem_vendor,
+		     p->subsystem_device, pci_name(p), alias);
 }
 
 static void put_resource(struct sysfs *fs, struct sysfs_pci *sp)
@@ -126,7 +129,8 @@ static void put_resource(struct sysfs *fs, struct sysfs_pci *sp)
 
 		len += (size_t)snprintf(text + len, sizeof(text) - len,
 					"0x%016llx 0x%016llx 0x%016llx\n",
-					(unsigned long long)r->start, (unsigned long long)r->last,
+					(unsigned long long)r->start,
+					(unsigned long long)r->last,
 					(unsigned long long)r->flags);
 	}
 	sysfs_const(fs, sp->path, "resource", "%s", text);
@@ -144,9 +148,10 @@ static void put_config(struct sysfs *fs, struct sysfs_pci *sp)
 
 static void put_link_files(struct sysfs *fs, const struct sysfs_pci *sp)
 {
-	static const char *const speed[] = { "Unknown", "2.5 GT/s PCIe", "5.0 GT/s PCIe",
-					     "8.0 GT/s PCIe", "16.0 GT/s PCIe", "32.0 GT/s PCIe",
-					     "64.0 GT/s PCIe" };
+	static const char *const speed[] = {"Unknown",	      "2.5 GT/s PCIe",
+					    "5.0 GT/s PCIe",  "8.0 GT/s PCIe",
+					    "16.0 GT/s PCIe", "32.0 GT/s PCIe",
+					    "64.0 GT/s PCIe"};
 	u32 cap = 0;
 	u16 sta = 0;
 
@@ -157,7 +162,7 @@ static void put_link_files(struct sysfs *fs, const struct sysfs_pci *sp)
 	if (!cap)
 		return;
 	sysfs_const(fs, sp->path, "max_link_speed", "%s\n",
-		     speed[(cap & 0xf) < ARRAY_SIZE(speed) ? cap & 0xf : 0]);
+		    speed[(cap & 0xf) < ARRAY_SIZE(speed) ? cap & 0xf : 0]);
 	sysfs_const(fs, sp->path, "max_link_width", "%u\n", cap >> 4 & 0x3f);
 	sysfs_printf(fs, sp->path, "current_link_speed", 0444, "%s\n",
 		     speed[(sta & 0xf) < ARRAY_SIZE(speed) ? sta & 0xf : 0]);
@@ -177,7 +182,8 @@ static void put_cpus(struct sysfs *fs, const char *dir)
 		long bits = min_t(long, 32, n - (words - 1) * 32);
 		bool first = !len;
 
-		len += (size_t)snprintf(text + len, sizeof(text) - len, first ? "%x" : ",%08x",
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					first ? "%x" : ",%08x",
 					bits == 32 ? ~0U : (1U << bits) - 1);
 	}
 	sysfs_const(fs, dir, "local_cpus", "%s\n", text);
@@ -203,7 +209,8 @@ static void put_msi_irqs(struct sysfs *fs, struct sysfs_pci *sp)
 		    hw->irqs[irq].function != sp->pdev->dev.hw_function)
 			continue;
 		snprintf(name, sizeof(name), "%u", irq);
-		sysfs_printf(fs, dir, name, 0444, sp->pdev->msix_enabled ? "msix\n" : "msi\n");
+		sysfs_printf(fs, dir, name, 0444,
+			     sp->pdev->msix_enabled ? "msix\n" : "msi\n");
 	}
 }
 
@@ -321,7 +328,7 @@ void sysfs_pci_add(struct sysfs *fs, struct pci_dev *p)
 	sysfs_printf(fs, sp->path, "numa_node", 0644, "-1\n");
 	sysfs_const(fs, sp->path, "dma_mask_bits", "%d\n", fls64(p->dev.dma_mask));
 	sysfs_const(fs, sp->path, "consistent_dma_mask_bits", "%d\n",
-		     fls64(p->dev.coherent_dma_mask));
+		    fls64(p->dev.coherent_dma_mask));
 	sysfs_const(fs, sp->path, "ari_enabled", "%u\n", p->ari_enabled);
 	sysfs_printf(fs, sp->path, "broken_parity_status", 0644, "0\n");
 	sysfs_printf(fs, sp->path, "d3cold_allowed", 0644, "%d\n", !p->no_d3cold);
@@ -347,7 +354,8 @@ void sysfs_pci_add(struct sysfs *fs, struct pci_dev *p)
 	if (pci_reset_supported(p)) {
 		sysfs_attr(fs, sp->path, "reset", 0200, NULL, reset_store, p);
 		pci_reset_method_show(p, text, sizeof(text));
-		sysfs_attr(fs, sp->path, "reset_method", 0644, text, reset_method_store, p);
+		sysfs_attr(fs, sp->path, "reset_method", 0644, text, reset_method_store,
+			   p);
 	}
 	config = sysfs_attr(fs, sp->path, "config", 0644, NULL, NULL, p);
 	if (config)

@@ -61,11 +61,11 @@ struct sysfs_same {
 struct sysfs {
 	struct machine *m;
 	bool unmasked; /* umask is 0 for a while */
-	int root; /* descriptor of the directory */
+	int root;      /* descriptor of the directory */
 	struct list_head attrs[SYSFS_HASH];
 	struct sysfs_same same[512]; /* by hash of the text; only to save work */
-	struct list_head pci;	 /* sysfs_pci.node */
-	struct list_head iommus; /* sysfs_iommu.node */
+	struct list_head pci;	     /* sysfs_pci.node */
+	struct list_head iommus;     /* sysfs_iommu.node */
 	struct device_notifier devices;
 	struct iommu_listener groups;
 	struct vfio_listener vfio;
@@ -75,18 +75,19 @@ struct sysfs {
 
 /* sysfs.c: the tree. All tolerate what is there already, or gone; failures are logged. */
 void sysfs_mkdir(struct sysfs *fs, const char *path);
-void sysfs_put(struct sysfs *fs, const char *path, u32 mode, const void *data, size_t len);
+void sysfs_put(struct sysfs *fs, const char *path, u32 mode, const void *data,
+	       size_t len);
 void sysfs_puts(struct sysfs *fs, const char *path, u32 mode, const char *text);
 void sysfs_printf(struct sysfs *fs, const char *dir, const char *name, u32 mode,
 		  const char *fmt, ...) __printf(5, 6);
 /* A read-only file that never changes. */
-void sysfs_const(struct sysfs *fs, const char *dir, const char *name, const char *fmt, ...)
-	__printf(4, 5);
+void sysfs_const(struct sysfs *fs, const char *dir, const char *name, const char *fmt,
+		 ...) __printf(4, 5);
 /* Replaces contents; the file is made if need be. */
 void sysfs_update(struct sysfs *fs, const char *path, u32 mode, const char *text);
 /* A file with a store function. */
-struct sysfs_attr *sysfs_attr(struct sysfs *fs, const char *dir, const char *name, u32 mode,
-			      const char *text, sysfs_store_t store, void *obj);
+struct sysfs_attr *sysfs_attr(struct sysfs *fs, const char *dir, const char *name,
+			      u32 mode, const char *text, sysfs_store_t store, void *obj);
 /* A link at @path to @target, both in the tree; written relative. */
 void sysfs_link(struct sysfs *fs, const char *path, const char *target);
 /* A file, a link or a whole directory. */

@@ -13,7 +13,8 @@ static struct sysfs *listener_fs(struct vfio_listener *l)
 	return container_of(l, struct sysfs, vfio);
 }
 
-static void put_class(struct sysfs *fs, const char *dir, const char *class, const char *name)
+static void put_class(struct sysfs *fs, const char *dir, const char *class,
+		      const char *name)
 {
 	char path[SYSFS_PATH_MAX], target[SYSFS_PATH_MAX];
 

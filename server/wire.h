@@ -19,51 +19,59 @@
 
 #include "base/types.h"
 
-#define WIRE_VERSION	1
-#define WIRE_MAX_PACKET (128 * 1024)
+#define WIRE_VERSION	 1
+#define WIRE_MAX_PACKET	 (128 * 1024)
 #define WIRE_MAX_WINDOWS 64
-#define WIRE_MAX_FDS	64  /* in one packet (SCM_RIGHTS allows 253) */
-#define WIRE_MAX_FRAMES 32
-#define WIRE_PREFETCH	128 /* bytes at arg that go with every ioctl, if readable */
+#define WIRE_MAX_FDS	 64 /* in one packet (SCM_RIGHTS allows 253) */
+#define WIRE_MAX_FRAMES	 32
+#define WIRE_PREFETCH	 128 /* bytes at arg that go with every ioctl, if readable */
 
-#define WIRE_ENV_SOCKET "MOAT_SOCKET" /* path of the server's socket */
-#define WIRE_ENV_ROOT	"MOAT_ROOT"   /* the tree that holds sys/ and dev/ */
+#define WIRE_ENV_SOCKET	  "MOAT_SOCKET"	  /* path of the server's socket */
+#define WIRE_ENV_ROOT	  "MOAT_ROOT"	  /* the tree that holds sys/ and dev/ */
 #define WIRE_ENV_REDIRECT "MOAT_REDIRECT" /* "1": no mount namespace, redirect paths */
 
 enum wire_op {
 	/* control connection */
 	/* a = version, b = WIRE_FEATURE_*; reply: a = mm index, fd 0 = machine memory */
 	WIRE_HELLO = 1,
-	WIRE_OPEN,	/* a = open flags, b = mode, payload = absolute path; reply: one wire_new_fd */
-	WIRE_IDENTIFY,	/* a = socket cookie; reply: one wire_new_fd without descriptor, or ret -ENOENT */
-	WIRE_STAT,	/* payload = absolute path; reply: one wire_new_fd without descriptor, or ret -errno */
-	WIRE_COUNTS,	/* reply: payload = struct wire_counts; for tests */
+	WIRE_OPEN,     /* a = open flags, b = mode, payload = absolute path; reply: one
+			  wire_new_fd */
+	WIRE_IDENTIFY, /* a = socket cookie; reply: one wire_new_fd without descriptor, or
+			  ret -ENOENT */
+	WIRE_STAT, /* payload = absolute path; reply: one wire_new_fd without descriptor,
+		      or ret -errno */
+	WIRE_COUNTS, /* reply: payload = struct wire_counts; for tests */
 	/* a file's connection */
-	WIRE_IOCTL,	/* a = cmd, b = arg */
-	WIRE_READ,	/* a = user buffer, b = length, c = position (~0: current) */
-	WIRE_WRITE,	/* the same; the data comes as a window */
+	WIRE_IOCTL, /* a = cmd, b = arg */
+	WIRE_READ,  /* a = user buffer, b = length, c = position (~0: current) */
+	WIRE_WRITE, /* the same; the data comes as a window */
 	/*
 	 * a = offset, b = length, c = prot | flags << 32; d = user address chosen, or 0.
 	 * Reply: a = function << 8 | bar, b = offset in the BAR.
 	 */
 	WIRE_MMAP,
-	WIRE_POLL,	/* reply: ret = EPOLL* bits */
-	WIRE_FAULTED,	/* storing the last answer faulted: undo what can be undone */
+	WIRE_POLL,    /* reply: ret = EPOLL* bits */
+	WIRE_FAULTED, /* storing the last answer faulted: undo what can be undone */
 	/* notes: no answer unless said */
-	WIRE_NOTE_IRQ = 32,   /* a = irq */
-	WIRE_NOTE_INTX,	      /* a = function, b = level */
-	WIRE_NOTE_FAULT,      /* payload = struct dma_fault, then frames */
-	WIRE_NOTE_UNIT,	      /* a = unit: its driver should look */
-	WIRE_NOTE_VMA,	      /* a = address, b = length, c = enum wire_vma, d = new address; answered */
-	WIRE_NOTE_BAR_MAP,    /* a = address, b = length, c = function << 8 | bar, d = offset; answered */
-	WIRE_NOTE_MMIO,	      /* a wrong register access, for the report: a = function << 8 | bar, b = offset,
-				 c = width, d = enum wire_mmio; then frames */
+	WIRE_NOTE_IRQ = 32, /* a = irq */
+	WIRE_NOTE_INTX,	    /* a = function, b = level */
+	WIRE_NOTE_FAULT,    /* payload = struct dma_fault, then frames */
+	WIRE_NOTE_UNIT,	    /* a = unit: its driver should look */
+	WIRE_NOTE_VMA,	   /* a = address, b = length, c = enum wire_vma, d = new address;
+			      answered */
+	WIRE_NOTE_BAR_MAP, /* a = address, b = length, c = function << 8 | bar, d =
+			      offset; answered */
+	WIRE_NOTE_MMIO,	   /* a wrong register access, for the report: a = function << 8 |
+			      bar, b = offset,    c = width, d = enum wire_mmio; then frames */
 };
 
 /* HELLO: the program takes stores as windows of WIRE_REPLY as well. */
 #define WIRE_FEATURE_INLINE_STORES 1
 
-enum wire_mmio { WIRE_MMIO_WRITE = 1, WIRE_MMIO_OUTSIDE = 2 /* of the BAR; else a wrong width */ };
+enum wire_mmio {
+	WIRE_MMIO_WRITE = 1,
+	WIRE_MMIO_OUTSIDE = 2 /* of the BAR; else a wrong width */
+};
 
 /*
  * What is about to happen to an address range of the program. A QUERY's answer gives
@@ -73,7 +81,8 @@ enum wire_vma {
 	WIRE_VMA_QUERY = 1, /* reply: windows = the pinned pieces of [a, a + b) */
 	/* Pinned pages of [a, a + b) are now at d; 0: copy them, they are about to go. */
 	WIRE_VMA_MOVED,
-	WIRE_VMA_PROTECTED, /* mprotect took away what the device may use; for the report */
+	WIRE_VMA_PROTECTED, /* mprotect took away what the device may use; for the report
+			     */
 	WIRE_VMA_BAR_GONE,  /* the BAR mapping at [a, a + b) is gone */
 	WIRE_VMA_REMAPPED,  /* as MOVED, by the program's own mremap: nothing to report */
 };
@@ -88,7 +97,7 @@ struct wire_window {
 /* NEED: find out whether all of it can be written. Request: it can. */
 #define WIRE_WINDOW_WRITABLE 1
 /* NEED and request: only the probe is wanted, no bytes follow (avail = 0). */
-#define WIRE_WINDOW_NO_DATA  2
+#define WIRE_WINDOW_NO_DATA 2
 
 /* A descriptor that travels, or why it does not. */
 struct wire_fd {
@@ -113,7 +122,8 @@ struct wire_request {
 
 enum wire_reply_kind {
 	WIRE_REPLY = 1,
-	WIRE_STORE, /* a = user address, payload = bytes to put there; another packet follows */
+	WIRE_STORE, /* a = user address, payload = bytes to put there; another packet
+		       follows */
 	WIRE_NEED,  /* windows and fds to send along with the same request */
 	/*
 	 * In place of WIRE_REPLY: do this access, the call returns ret or -EFAULT.

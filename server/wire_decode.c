@@ -11,7 +11,8 @@ static bool op_known(u32 op)
 	       (op >= WIRE_NOTE_IRQ && op <= WIRE_NOTE_MMIO);
 }
 
-int wire_decode(const void *buf, size_t len, unsigned nr_received, struct wire_packet *out)
+int wire_decode(const void *buf, size_t len, unsigned nr_received,
+		struct wire_packet *out)
 {
 	const struct wire_request *req = buf;
 	const u8 *pos = buf, *data;

@@ -46,8 +46,19 @@ static u64 pick(u64 n)
 /* Numbers that matter more than others. */
 static u64 value(void)
 {
-	static const u64 edges[] = { 0, 1, 2, 4, 8, 0x1000, 0x10000, 0xfee00000, 0x7ffffffff000,
-				     0x7fffffffffff, 0xffff800000000000, ~0ULL, ~0ULL - 0xfff };
+	static const u64 edges[] = {0,
+				    1,
+				    2,
+				    4,
+				    8,
+				    0x1000,
+				    0x10000,
+				    0xfee00000,
+				    0x7ffffffff000,
+				    0x7fffffffffff,
+				    0xffff800000000000,
+				    ~0ULL,
+				    ~0ULL - 0xfff};
 
 	switch (pick(4)) {
 	case 0:
@@ -63,7 +74,7 @@ static u64 value(void)
 
 static int dial(void)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	const char *path = getenv(WIRE_ENV_SOCKET);
 
@@ -85,15 +96,17 @@ static void keep(int fd)
 	}
 }
 
-/* Sends what is in @packet; takes answers until the last. False: no connection any more. */
-static bool exchange(int fd, size_t len, const int *send_fds, unsigned nr_send, int wait_ms)
+/* Sends what is in @packet; takes answers until the last. False: no connection any more.
+ */
+static bool exchange(int fd, size_t len, const int *send_fds, unsigned nr_send,
+		     int wait_ms)
 {
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int) * WIRE_MAX_FDS)];
 	} c;
-	struct iovec iov = { packet, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov = {packet, len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (nr_send) {
 		struct cmsghdr *cm;
@@ -110,11 +123,12 @@ static bool exchange(int fd, size_t len, const int *send_fds, unsigned nr_send, 
 		return false;
 	while (wait_ms) {
 		const struct wire_reply *rep = (const void *)answer;
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p = {.fd = fd, .events = POLLIN};
 		struct cmsghdr *cm;
 		ssize_t n;
 
-		/* Some requests have no answer, some answer when something else happens. */
+		/* Some requests have no answer, some answer when something else happens.
+		 */
 		if (syscall(SYS_poll, &p, 1, wait_ms) != 1)
 			return wait_ms == SHORT;
 		iov.iov_base = answer;
@@ -125,12 +139,14 @@ static bool exchange(int fd, size_t len, const int *send_fds, unsigned nr_send, 
 		if (n <= 0)
 			return n < 0 && errno == EAGAIN;
 		for (cm = CMSG_FIRSTHDR(&msg); cm; cm = CMSG_NXTHDR(&msg, cm)) {
-			unsigned nr = (unsigned)((cm->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+			unsigned nr =
+				(unsigned)((cm->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 
 			for (unsigned i = 0; i < nr; i++) {
 				int got;
 
-				memcpy(&got, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
+				memcpy(&got, CMSG_DATA(cm) + i * sizeof(int),
+				       sizeof(int));
 				keep(got);
 			}
 		}
@@ -159,11 +175,21 @@ static bool hello(void)
 }
 
 static const char *const paths[] = {
-	"/dev/vfio/vfio", "/dev/vfio/3", "/dev/vfio/4", "/dev/vfio/7", "/dev/iommu",
-	"/dev/vfio/devices/vfio0", "/dev/vfio/devices/vfio1", "/dev/nothing",
-	"/sys/bus/pci/drivers/vfio-pci/new_id", "/sys/bus/pci/devices/0000:00:03.0/config",
-	"/sys/bus/pci/devices/0000:00:03.0/driver_override", "/sys/bus/pci/drivers_probe",
-	"/sys/kernel/iommu_groups/3/type", "/sys/bus/pci/rescan", "/sys/../../etc/passwd",
+	"/dev/vfio/vfio",
+	"/dev/vfio/3",
+	"/dev/vfio/4",
+	"/dev/vfio/7",
+	"/dev/iommu",
+	"/dev/vfio/devices/vfio0",
+	"/dev/vfio/devices/vfio1",
+	"/dev/nothing",
+	"/sys/bus/pci/drivers/vfio-pci/new_id",
+	"/sys/bus/pci/devices/0000:00:03.0/config",
+	"/sys/bus/pci/devices/0000:00:03.0/driver_override",
+	"/sys/bus/pci/drivers_probe",
+	"/sys/kernel/iommu_groups/3/type",
+	"/sys/bus/pci/rescan",
+	"/sys/../../etc/passwd",
 	"/sys/module/vfio_iommu_type1/parameters/dma_entry_limit",
 };
 
@@ -186,7 +212,8 @@ static size_t put_call(struct wire_request *req, int *send_fds, unsigned *nr_sen
 	u8 *p;
 
 	req->op = (u32)(pick(4) ? WIRE_IOCTL : WIRE_IOCTL + pick(6));
-	req->a = pick(3) ? (';' << 8 | (pick(2) ? 100 + pick(24) : 0x80 + pick(24))) : rnd();
+	req->a = pick(3) ? (';' << 8 | (pick(2) ? 100 + pick(24) : 0x80 + pick(24)))
+			 : rnd();
 	req->b = 0x10000 * pick(8);
 	req->c = value();
 	req->d = value();
@@ -200,8 +227,9 @@ static size_t put_call(struct wire_request *req, int *send_fds, unsigned *nr_sen
 	f = (void *)(w + req->nr_windows);
 	p = (u8 *)(f + req->nr_fds);
 	for (unsigned i = 0; i < req->nr_windows; i++) {
-		w[i] = (struct wire_window){ .addr = 0x10000 * pick(8), .len = (u32)pick(600),
-					     .flags = (u32)pick(4) };
+		w[i] = (struct wire_window){.addr = 0x10000 * pick(8),
+					    .len = (u32)pick(600),
+					    .flags = (u32)pick(4)};
 		w[i].avail = (u32)(pick(3) ? w[i].len : pick(w[i].len + 1));
 		for (u32 k = 0; k < w[i].avail; k += 8) {
 			u64 v = value();
@@ -219,9 +247,11 @@ static size_t put_call(struct wire_request *req, int *send_fds, unsigned *nr_sen
 		req->payload_len += w[i].avail;
 	}
 	for (unsigned i = 0; i < req->nr_fds; i++) {
-		f[i] = (struct wire_fd){ .number = (s32)pick(12), .state = pick(2) ? 0 : -EBADF };
+		f[i] = (struct wire_fd){.number = (s32)pick(12),
+					.state = pick(2) ? 0 : -EBADF};
 		if (!f[i].state)
-			send_fds[(*nr_send)++] = nr_files && pick(4) ? files[pick((u64)nr_files)] : 2;
+			send_fds[(*nr_send)++] =
+				nr_files && pick(4) ? files[pick((u64)nr_files)] : 2;
 	}
 	return (size_t)(p - packet);
 }
@@ -303,7 +333,8 @@ int main(int argc, char **argv)
 	state = argc > 2 ? strtoull(argv[2], NULL, 0) : 88172645463325252ULL;
 	/* Where mappings of the calls may land: real memory of ours. */
 	if (mmap((void *)0x10000, 0x80000, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED ||
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+		 0) == MAP_FAILED ||
 	    !hello()) {
 		fprintf(stderr, "hostile: not under moat run\n");
 		return 77;

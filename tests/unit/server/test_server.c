@@ -25,8 +25,19 @@
 #include "machine/mm.h"
 #include "tests/unit/server/wire_client.h"
 
-enum { T_ECHO = 1, T_POINTER, T_FGET, T_EVENTFD, T_INSTALL, T_PENDING, T_WRITABLE, T_MMIO,
-       T_UNDO, T_BIG, T_PIN };
+enum {
+	T_ECHO = 1,
+	T_POINTER,
+	T_FGET,
+	T_EVENTFD,
+	T_INSTALL,
+	T_PENDING,
+	T_WRITABLE,
+	T_MMIO,
+	T_UNDO,
+	T_BIG,
+	T_PIN
+};
 
 struct fixture {
 	struct machine *m;
@@ -131,7 +142,7 @@ static int test_open(struct machine *m, void *data, struct call *call, int flags
 	return 0;
 }
 
-static const struct device_node_ops test_node = { .open = test_open };
+static const struct device_node_ops test_node = {.open = test_open};
 
 static int setup(void **state)
 {
@@ -141,7 +152,8 @@ static int setup(void **state)
 	fx = calloc(1, sizeof(*fx));
 	assert_int_equal(machine_create(&fx->m, 16 * SZ_1M, 8, ""), 0);
 	assert_int_equal(iommu_core_create(fx->m), 0);
-	assert_int_equal(devnode_register(fx->m, "/dev/test", 0600, 10, 7, &test_node, fx), 0);
+	assert_int_equal(
+		devnode_register(fx->m, "/dev/test", 0600, 10, 7, &test_node, fx), 0);
 	assert_int_equal(server_create(fx->m, false, &fx->s), 0);
 	server_populate(fx->s);
 	client_connect(&fx->c, fx->s);
@@ -200,7 +212,7 @@ static void open_device_node_is_released_by_last_close(void **state)
 
 static void open_describes_the_node(void **state)
 {
-	struct extra x = { .payload = "/dev/test", .payload_len = 9 };
+	struct extra x = {.payload = "/dev/test", .payload_len = 9};
 	int fd;
 
 	assert_true(client_call(&fx->c, fx->c.fd, WIRE_OPEN, O_RDWR, 0, 0, 0, &x, &an));
@@ -209,13 +221,14 @@ static void open_describes_the_node(void **state)
 	assert_int_equal(an.news[0].rdev_minor, 7);
 	fd = an.received[0];
 	/* The same by its cookie, and by its path. */
-	assert_true(client_call(&fx->c, fx->c.fd, WIRE_IDENTIFY, an.news[0].cookie, 0, 0, 0, NULL,
-				&an));
+	assert_true(client_call(&fx->c, fx->c.fd, WIRE_IDENTIFY, an.news[0].cookie, 0, 0,
+				0, NULL, &an));
 	assert_int_equal(an.rep.ret, 0);
 	assert_int_equal(an.news[0].rdev_minor, 7);
 	assert_true(client_call(&fx->c, fx->c.fd, WIRE_STAT, 0, 0, 0, 0, &x, &an));
 	assert_int_equal(an.news[0].mode, S_IFCHR | 0600);
-	assert_true(client_call(&fx->c, fx->c.fd, WIRE_IDENTIFY, 12345678, 0, 0, 0, NULL, &an));
+	assert_true(client_call(&fx->c, fx->c.fd, WIRE_IDENTIFY, 12345678, 0, 0, 0, NULL,
+				&an));
 	assert_int_equal(an.rep.ret, -ENOENT);
 	close(fd);
 }
@@ -229,8 +242,9 @@ static void open_unknown_path_enoent(void **state)
 static void ioctl_reads_window_and_stores(void **state)
 {
 	u64 v = 41;
-	struct extra x = { .nr_windows = 1, .data = { &v },
-			   .windows = { { .addr = 0x5000, .len = 8, .avail = 8 } } };
+	struct extra x = {.nr_windows = 1,
+			  .data = {&v},
+			  .windows = {{.addr = 0x5000, .len = 8, .avail = 8}}};
 	int fd = open_test();
 
 	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_ECHO, 0x5000, 0, 0, &x, &an));
@@ -247,20 +261,23 @@ static void ioctl_reads_window_and_stores(void **state)
 static void ioctl_missing_bytes_are_asked_for_with_all_windows(void **state)
 {
 	u64 ptr = 0x9000, v = 77;
-	struct extra x = { .nr_windows = 1, .data = { &ptr },
-			   .windows = { { .addr = 0x5000, .len = 8, .avail = 8 } } };
+	struct extra x = {.nr_windows = 1,
+			  .data = {&ptr},
+			  .windows = {{.addr = 0x5000, .len = 8, .avail = 8}}};
 	int fd = open_test();
 
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_POINTER, 0x5000, 0, 0, &x, &an));
+	assert_true(
+		client_call(&fx->c, fd, WIRE_IOCTL, T_POINTER, 0x5000, 0, 0, &x, &an));
 	assert_int_equal(an.rep.kind, WIRE_NEED);
 	assert_int_equal(an.rep.nr_windows, 2);
 	assert_int_equal(an.windows[0].addr, 0x5000);
 	assert_int_equal(an.windows[1].addr, 0x9000);
 	assert_int_equal(an.windows[1].len, 8);
 	x.nr_windows = 2;
-	x.windows[1] = (struct wire_window){ .addr = 0x9000, .len = 8, .avail = 8 };
+	x.windows[1] = (struct wire_window){.addr = 0x9000, .len = 8, .avail = 8};
 	x.data[1] = &v;
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_POINTER, 0x5000, 0, 0, &x, &an));
+	assert_true(
+		client_call(&fx->c, fd, WIRE_IOCTL, T_POINTER, 0x5000, 0, 0, &x, &an));
 	assert_int_equal(an.rep.kind, WIRE_REPLY);
 	assert_int_equal(an.rep.ret, 77);
 	close(fd);
@@ -269,17 +286,20 @@ static void ioctl_missing_bytes_are_asked_for_with_all_windows(void **state)
 static void ioctl_unreadable_window_efault(void **state)
 {
 	u64 ptr = 0x9000;
-	struct extra x = { .nr_windows = 2, .data = { &ptr, &ptr },
-			   .windows = { { .addr = 0x5000, .len = 8, .avail = 8 },
-					{ .addr = 0x9000, .len = 8, .avail = 4 } } };
+	struct extra x = {.nr_windows = 2,
+			  .data = {&ptr, &ptr},
+			  .windows = {{.addr = 0x5000, .len = 8, .avail = 8},
+				      {.addr = 0x9000, .len = 8, .avail = 4}}};
 	int fd = open_test();
 
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_POINTER, 0x5000, 0, 0, &x, &an));
+	assert_true(
+		client_call(&fx->c, fd, WIRE_IOCTL, T_POINTER, 0x5000, 0, 0, &x, &an));
 	assert_int_equal(an.rep.ret, -EFAULT);
 	/* An address of the kernel needs no question. */
 	ptr = 0xffff888000000000;
 	x.nr_windows = 1;
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_POINTER, 0x5000, 0, 0, &x, &an));
+	assert_true(
+		client_call(&fx->c, fd, WIRE_IOCTL, T_POINTER, 0x5000, 0, 0, &x, &an));
 	assert_int_equal(an.rep.kind, WIRE_REPLY);
 	assert_int_equal(an.rep.ret, -EFAULT);
 	close(fd);
@@ -288,7 +308,8 @@ static void ioctl_unreadable_window_efault(void **state)
 static void ioctl_descriptor_is_recognised_by_its_cookie(void **state)
 {
 	int fd = open_test(), efd = eventfd(0, EFD_NONBLOCK);
-	struct extra x = { .nr_fds = 1, .nr_send = 1, .fds = { { .number = 9 } }, .send = { fd } };
+	struct extra x = {
+		.nr_fds = 1, .nr_send = 1, .fds = {{.number = 9}}, .send = {fd}};
 	u64 v = 0;
 
 	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_FGET, 9, 0, 0, NULL, &an));
@@ -325,7 +346,8 @@ static void ioctl_new_file_travels_with_the_answer(void **state)
 	close(an.received[0]);
 	client_turn(&fx->c);
 	assert_int_equal(fx->released, 1);
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_INSTALL, 0x7000, 0, 0, NULL, &an));
+	assert_true(
+		client_call(&fx->c, fd, WIRE_IOCTL, T_INSTALL, 0x7000, 0, 0, NULL, &an));
 	assert_int_equal(an.news[0].flags & WIRE_FD_SLOT, WIRE_FD_SLOT);
 	assert_int_equal(an.news[0].slot, 0x7000);
 	close(an.received[0]);
@@ -334,7 +356,7 @@ static void ioctl_new_file_travels_with_the_answer(void **state)
 
 static void ioctl_pending_is_answered_later(void **state)
 {
-	struct wire_request req = { .op = WIRE_IOCTL, .a = T_PENDING };
+	struct wire_request req = {.op = WIRE_IOCTL, .a = T_PENDING};
 	int fd = open_test();
 
 	client_send(&fx->c, fd, &req, NULL);
@@ -349,7 +371,7 @@ static void ioctl_pending_is_answered_later(void **state)
 
 static void ioctl_pending_caller_dies_then_completion_harmless(void **state)
 {
-	struct wire_request req = { .op = WIRE_IOCTL, .a = T_PENDING };
+	struct wire_request req = {.op = WIRE_IOCTL, .a = T_PENDING};
 	int fd = open_test();
 
 	client_send(&fx->c, fd, &req, NULL);
@@ -362,18 +384,21 @@ static void ioctl_pending_caller_dies_then_completion_harmless(void **state)
 
 static void ioctl_writable_probe(void **state)
 {
-	struct extra x = { .nr_windows = 1,
-			   .windows = { { .addr = 0x5000, .len = 64,
-					  .flags = WIRE_WINDOW_NO_DATA } } };
+	struct extra x = {
+		.nr_windows = 1,
+		.windows = {{.addr = 0x5000, .len = 64, .flags = WIRE_WINDOW_NO_DATA}}};
 	int fd = open_test();
 
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_WRITABLE, 0x5000, 0, 0, NULL, &an));
+	assert_true(
+		client_call(&fx->c, fd, WIRE_IOCTL, T_WRITABLE, 0x5000, 0, 0, NULL, &an));
 	assert_int_equal(an.rep.kind, WIRE_NEED);
 	assert_int_equal(an.windows[0].flags, WIRE_WINDOW_WRITABLE | WIRE_WINDOW_NO_DATA);
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_WRITABLE, 0x5000, 0, 0, &x, &an));
+	assert_true(
+		client_call(&fx->c, fd, WIRE_IOCTL, T_WRITABLE, 0x5000, 0, 0, &x, &an));
 	assert_int_equal(an.rep.ret, -EFAULT);
 	x.windows[0].flags |= WIRE_WINDOW_WRITABLE;
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_WRITABLE, 0x5000, 0, 0, &x, &an));
+	assert_true(
+		client_call(&fx->c, fd, WIRE_IOCTL, T_WRITABLE, 0x5000, 0, 0, &x, &an));
 	assert_int_equal(an.rep.ret, 0);
 	close(fd);
 }
@@ -415,7 +440,7 @@ static void ioctl_result_not_storable_undone_once(void **state)
 
 static void ioctl_large_store_comes_in_pieces_also_to_a_slow_reader(void **state)
 {
-	struct wire_request req = { .op = WIRE_IOCTL, .a = T_BIG, .b = 0x10000 };
+	struct wire_request req = {.op = WIRE_IOCTL, .a = T_BIG, .b = 0x10000};
 	int fd = open_test(), small = 4096;
 	size_t total = 0;
 
@@ -438,8 +463,9 @@ static void ioctl_large_store_comes_in_pieces_also_to_a_slow_reader(void **state
 static void hello_inline_stores_come_with_the_reply(void **state)
 {
 	u64 v = 41;
-	struct extra x = { .nr_windows = 1, .data = { &v },
-			   .windows = { { .addr = 0x5000, .len = 8, .avail = 8 } } };
+	struct extra x = {.nr_windows = 1,
+			  .data = {&v},
+			  .windows = {{.addr = 0x5000, .len = 8, .avail = 8}}};
 	struct client c2;
 	long fd;
 
@@ -460,14 +486,15 @@ static void hello_wrong_version_refused(void **state)
 	struct client c2;
 
 	client_connect(&c2, fx->s);
-	assert_true(client_call(&c2, c2.fd, WIRE_HELLO, WIRE_VERSION + 1, 0, 0, 0, NULL, &an));
+	assert_true(client_call(&c2, c2.fd, WIRE_HELLO, WIRE_VERSION + 1, 0, 0, 0, NULL,
+				&an));
 	assert_int_equal(an.rep.ret, -EPROTONOSUPPORT);
 	client_close(&c2);
 }
 
 static void close_before_request_is_seen_before_it(void **state)
 {
-	struct wire_request req = { .op = WIRE_IOCTL, .a = 99 };
+	struct wire_request req = {.op = WIRE_IOCTL, .a = 99};
 	int a = open_test(), b = open_test();
 
 	/* Both wait for the server in one batch. */
@@ -515,11 +542,13 @@ static void malformed_control_request_before_hello_closes(void **state)
 
 static void process_end_lets_go_of_all_but_what_is_pinned(void **state)
 {
-	u8 *mem = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u8 *mem = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
 	struct wire_counts n;
 	int fd = open_test();
 
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL, &an));
+	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL,
+				&an));
 	assert_int_equal(an.rep.ret, 0);
 	assert_int_equal(fx->pin.len, 1 << 20);
 	server_counts(fx->s, &n);
@@ -542,26 +571,30 @@ static void process_end_lets_go_of_all_but_what_is_pinned(void **state)
 
 static void pin_follows_permissions_of_the_program(void **state)
 {
-	u8 *mem = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u8 *mem = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
 	int fd = open_test(), ret;
 
 	mprotect(mem + 0x10000, 0x1000, PROT_READ);
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL, &an));
+	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL,
+				&an));
 	assert_int_equal(an.rep.ret, 0);
 	assert_int_equal(fx->pin.len, 0x10000);
 	unpin_user(fx->m, &fx->pin);
 	fx->pin.mm = NULL;
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem + 0x10000, 0, 0,
-				NULL, &an));
+	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem + 0x10000,
+				0, 0, NULL, &an));
 	assert_int_equal(an.rep.ret, -EFAULT);
 	munmap(mem, 1 << 20);
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL, &an));
+	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL,
+				&an));
 	assert_int_equal(an.rep.ret, -EFAULT);
 	/* Beyond the end of a file there is nothing to pin. */
 	ret = memfd_create("t", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(ret, 0x5000), 0);
 	mem = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, ret, 0);
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL, &an));
+	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL,
+				&an));
 	assert_int_equal(an.rep.ret, 0);
 	assert_int_equal(fx->pin.len, 0x5000);
 	unpin_user(fx->m, &fx->pin);
@@ -573,12 +606,14 @@ static void pin_follows_permissions_of_the_program(void **state)
 
 static void vma_query_names_pinned_pieces(void **state)
 {
-	u8 *mem = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u8 *mem = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
 	int fd = open_test();
 
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL, &an));
-	assert_true(client_call(&fx->c, fx->c.fd, WIRE_NOTE_VMA, (uintptr_t)mem + 0x1000, 0x3000,
-				WIRE_VMA_QUERY, 0, NULL, &an));
+	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, (uintptr_t)mem, 0, 0, NULL,
+				&an));
+	assert_true(client_call(&fx->c, fx->c.fd, WIRE_NOTE_VMA, (uintptr_t)mem + 0x1000,
+				0x3000, WIRE_VMA_QUERY, 0, NULL, &an));
 	assert_int_equal(an.rep.nr_windows, 1);
 	assert_int_equal(an.windows[0].addr, (uintptr_t)mem + 0x1000);
 	assert_int_equal(an.windows[0].len, 0x3000);
@@ -591,10 +626,11 @@ static void bar_mapping_is_special(void **state)
 	int fd = open_test();
 
 	fx->m->hw.functions[3].bar[2].phys = 0xe0000000;
-	assert_true(client_call(&fx->c, fx->c.fd, WIRE_NOTE_BAR_MAP, 0x700000000000, 0x200000,
-				3 << 8 | 2, 0x1000, NULL, &an));
+	assert_true(client_call(&fx->c, fx->c.fd, WIRE_NOTE_BAR_MAP, 0x700000000000,
+				0x200000, 3 << 8 | 2, 0x1000, NULL, &an));
 	assert_int_equal(an.rep.ret, 0);
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, 0x700000003000, 0, 0, NULL, &an));
+	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, 0x700000003000, 0, 0, NULL,
+				&an));
 	assert_int_equal(an.rep.ret, 0);
 	assert_true(fx->pin.special);
 	assert_int_equal(fx->pin.phys, 0xe0004000);
@@ -602,9 +638,11 @@ static void bar_mapping_is_special(void **state)
 	/* A hole in the middle leaves both ends. */
 	assert_true(client_call(&fx->c, fx->c.fd, WIRE_NOTE_VMA, 0x700000010000, 0x1000,
 				WIRE_VMA_BAR_GONE, 0, NULL, &an));
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, 0x700000010000, 0, 0, NULL, &an));
+	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, 0x700000010000, 0, 0, NULL,
+				&an));
 	assert_int_equal(an.rep.ret, -EFAULT);
-	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, 0x700000011000, 0, 0, NULL, &an));
+	assert_true(client_call(&fx->c, fd, WIRE_IOCTL, T_PIN, 0x700000011000, 0, 0, NULL,
+				&an));
 	assert_int_equal(an.rep.ret, 0);
 	assert_int_equal(fx->pin.phys, 0xe0012000);
 	unpin_user(fx->m, &fx->pin);

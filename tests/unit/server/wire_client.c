@@ -19,7 +19,7 @@ void client_turn(struct client *c)
 
 void client_connect(struct client *c, struct server *s)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
 	memset(c, 0, sizeof(*c));
 	c->server = s;
@@ -38,7 +38,8 @@ void client_close(struct client *c)
 	client_turn(c);
 }
 
-void client_send(struct client *c, int fd, struct wire_request *req, const struct extra *x)
+void client_send(struct client *c, int fd, struct wire_request *req,
+		 const struct extra *x)
 {
 	static const struct extra none;
 	struct iovec iov[16];
@@ -46,7 +47,7 @@ void client_send(struct client *c, int fd, struct wire_request *req, const struc
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int) * 4)];
 	} control;
-	struct msghdr msg = { .msg_iov = iov };
+	struct msghdr msg = {.msg_iov = iov};
 
 	if (!x)
 		x = &none;
@@ -56,15 +57,17 @@ void client_send(struct client *c, int fd, struct wire_request *req, const struc
 	req->nr_windows = (u16)x->nr_windows;
 	req->nr_fds = (u16)x->nr_fds;
 	req->payload_len = (u32)x->payload_len;
-	iov[0] = (struct iovec){ req, sizeof(*req) };
-	iov[1] = (struct iovec){ (void *)x->windows, x->nr_windows * sizeof(x->windows[0]) };
-	iov[2] = (struct iovec){ (void *)x->fds, x->nr_fds * sizeof(x->fds[0]) };
+	iov[0] = (struct iovec){req, sizeof(*req)};
+	iov[1] =
+		(struct iovec){(void *)x->windows, x->nr_windows * sizeof(x->windows[0])};
+	iov[2] = (struct iovec){(void *)x->fds, x->nr_fds * sizeof(x->fds[0])};
 	msg.msg_iovlen = 3;
 	for (unsigned i = 0; i < x->nr_windows; i++) {
-		iov[msg.msg_iovlen++] = (struct iovec){ (void *)x->data[i], x->windows[i].avail };
+		iov[msg.msg_iovlen++] =
+			(struct iovec){(void *)x->data[i], x->windows[i].avail};
 		req->payload_len += x->windows[i].avail;
 	}
-	iov[msg.msg_iovlen++] = (struct iovec){ (void *)x->payload, x->payload_len };
+	iov[msg.msg_iovlen++] = (struct iovec){(void *)x->payload, x->payload_len};
 	if (x->nr_send) {
 		struct cmsghdr *cm;
 
@@ -86,9 +89,11 @@ bool client_recv(struct client *c, int fd, struct answer *a)
 		char buf[CMSG_SPACE(sizeof(int) * WIRE_MAX_FDS)];
 	} control;
 	static u8 buf[WIRE_MAX_PACKET];
-	struct iovec iov = { buf, sizeof(buf) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
-			      .msg_controllen = sizeof(control.buf) };
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf)};
 	struct cmsghdr *cm;
 	const u8 *p = buf;
 	ssize_t n = -1;
@@ -127,7 +132,7 @@ bool client_recv(struct client *c, int fd, struct answer *a)
 bool client_call(struct client *c, int fd, u32 op, u64 a, u64 b, u64 arg_c, u64 d,
 		 const struct extra *x, struct answer *out)
 {
-	struct wire_request req = { .op = op, .a = a, .b = b, .c = arg_c, .d = d };
+	struct wire_request req = {.op = op, .a = a, .b = b, .c = arg_c, .d = d};
 
 	client_send(c, fd, &req, x);
 	if (!client_recv(c, fd, out))
@@ -140,7 +145,8 @@ void client_hello(struct client *c, u32 features)
 {
 	static struct answer a;
 
-	assert_true(client_call(c, c->fd, WIRE_HELLO, WIRE_VERSION, features, 0, 0, NULL, &a));
+	assert_true(client_call(c, c->fd, WIRE_HELLO, WIRE_VERSION, features, 0, 0, NULL,
+				&a));
 	assert_int_equal(a.rep.ret, 0);
 	assert_int_equal(a.nr_received, 1);
 	c->memfd = a.received[0];
@@ -149,7 +155,7 @@ void client_hello(struct client *c, u32 features)
 
 long client_open(struct client *c, const char *path, int flags)
 {
-	struct extra x = { .payload = path, .payload_len = strlen(path) };
+	struct extra x = {.payload = path, .payload_len = strlen(path)};
 	static struct answer a;
 
 	assert_true(client_call(c, c->fd, WIRE_OPEN, (u64)flags, 0, 0, 0, &x, &a));
@@ -163,8 +169,10 @@ long client_open(struct client *c, const char *path, int flags)
 
 long client_write(struct client *c, int fd, const char *text, size_t len)
 {
-	struct extra x = { .nr_windows = 1, .data = { text },
-			   .windows = { { .addr = 0x1000, .len = (u32)len, .avail = (u32)len } } };
+	struct extra x = {
+		.nr_windows = 1,
+		.data = {text},
+		.windows = {{.addr = 0x1000, .len = (u32)len, .avail = (u32)len}}};
 	static struct answer a;
 
 	assert_true(client_call(c, fd, WIRE_WRITE, 0x1000, len, ~0ULL, 0, &x, &a));

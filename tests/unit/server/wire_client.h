@@ -42,7 +42,8 @@ struct extra {
 void client_connect(struct client *c, struct server *s);
 void client_hello(struct client *c, u32 features);
 void client_close(struct client *c);
-void client_send(struct client *c, int fd, struct wire_request *req, const struct extra *x);
+void client_send(struct client *c, int fd, struct wire_request *req,
+		 const struct extra *x);
 /* false: the connection has ended. Nothing within a few turns is a failure. */
 bool client_recv(struct client *c, int fd, struct answer *a);
 /* One answer; also those that say NEED. */
