@@ -42,7 +42,8 @@ static kset_t write_begin(struct proc *p)
 
 static void write_end(struct proc *p, kset_t mask)
 {
-	atomic_store_explicit(&maps_seq, atomic_load(&maps_seq) + 1, memory_order_release);
+	atomic_store_explicit(&maps_seq, atomic_load(&maps_seq) + 1,
+			      memory_order_release);
 	plock_unlock(&p->bars_lock);
 	sys_restore_signals(mask);
 }
@@ -144,7 +145,7 @@ static unsigned cut(u64 addr, u64 len, int *fds, unsigned max)
 
 static void tell(struct proc *p, u32 op, u64 a, u64 b, u64 c, u64 d)
 {
-	struct wire_request req = { .op = op, .a = a, .b = b, .c = c, .d = d };
+	struct wire_request req = {.op = op, .a = a, .b = b, .c = c, .d = d};
 	struct conn_answer ans;
 
 	control_call(p, &req, NULL, 0, &ans);
@@ -152,7 +153,8 @@ static void tell(struct proc *p, u32 op, u64 a, u64 b, u64 c, u64 d)
 
 static void tell_map(struct proc *p, const struct bar_map *m)
 {
-	tell(p, WIRE_NOTE_BAR_MAP, m->addr, m->len, (u64)m->function << 8 | m->bar, m->offset);
+	tell(p, WIRE_NOTE_BAR_MAP, m->addr, m->len, (u64)m->function << 8 | m->bar,
+	     m->offset);
 }
 
 int bars_add(struct proc *p, const struct bar_map *map)

@@ -25,7 +25,8 @@ bool bars_overlap(u64 addr, u64 len);
 
 /* Registers a mapping and tells the server; takes @fd. 0, -ENOMEM. */
 int bars_add(struct proc *p, const struct bar_map *map);
-/* The mappings in [@addr, @addr + @len) are gone; closes descriptors, tells the server. */
+/* The mappings in [@addr, @addr + @len) are gone; closes descriptors, tells the server.
+ */
 void bars_remove(struct proc *p, u64 addr, u64 len);
 void bars_protect(struct proc *p, u64 addr, u64 len, int prot);
 /* mremap: [@old, @old + @len) is now at @to. */

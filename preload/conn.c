@@ -39,7 +39,7 @@ struct exchange {
 
 static int wait_socket(int sock, short events)
 {
-	struct pollfd pfd = { .fd = sock, .events = events };
+	struct pollfd pfd = {.fd = sock, .events = events};
 	long ret = sc5(SYS_ppoll, &pfd, 1, NULL, NULL, 0);
 
 	return ret == -EINTR ? 0 : ret;
@@ -49,7 +49,7 @@ static long send_packet(int sock, struct iovec *iov, unsigned nr, const int *fds
 			unsigned nr_fds)
 {
 	u64 control[(CMSG_SPACE(sizeof(int) * WIRE_MAX_FDS) + 7) / 8];
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = nr };
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = nr};
 	long ret;
 
 	if (nr_fds) {
@@ -88,9 +88,11 @@ static void close_fds(struct iobuf *b)
 static long receive(struct exchange *x)
 {
 	struct iobuf *b = x->b;
-	struct iovec iov = { b->data, sizeof(b->data) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = b->control,
-			      .msg_controllen = sizeof(b->control) };
+	struct iovec iov = {b->data, sizeof(b->data)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = b->control,
+			     .msg_controllen = sizeof(b->control)};
 	struct cmsghdr *cm;
 	long ret;
 
@@ -134,7 +136,8 @@ static bool probe_writable(u64 addr, u64 len)
 		return true;
 	if (!user_range(addr, len))
 		return false;
-	for (u64 page = addr; page <= last; page = ALIGN_DOWN(page, PAGE_SIZE) + PAGE_SIZE) {
+	for (u64 page = addr; page <= last;
+	     page = ALIGN_DOWN(page, PAGE_SIZE) + PAGE_SIZE) {
 		if (guarded_probe((void *)page))
 			return false;
 	}
@@ -145,9 +148,10 @@ static bool probe_writable(u64 addr, u64 len)
  * Put together the request with @windows and @fds in the buffer and send it. The
  * windows and fds may lie in the buffer themselves, where NEED brought them.
  */
-static long send_request(struct exchange *x, const struct wire_window *windows, unsigned nr_win,
-			 const struct wire_fd *fds, unsigned nr_fds, const void *payload,
-			 size_t payload_len, const u64 *frames, unsigned nr_frames)
+static long send_request(struct exchange *x, const struct wire_window *windows,
+			 unsigned nr_win, const struct wire_fd *fds, unsigned nr_fds,
+			 const void *payload, size_t payload_len, const u64 *frames,
+			 unsigned nr_frames)
 {
 	struct wire_window win[WIRE_MAX_WINDOWS];
 	struct wire_fd wfd[WIRE_MAX_FDS];
@@ -163,8 +167,8 @@ static long send_request(struct exchange *x, const struct wire_window *windows, 
 	memcpy(win, windows, nr_win * sizeof(*win));
 	memcpy(wfd, fds, nr_fds * sizeof(*wfd));
 
-	room = WIRE_MAX_PACKET - sizeof(*req) - nr_win * sizeof(*win) - nr_fds * sizeof(*wfd) -
-	       nr_frames * sizeof(*frames) - payload_len;
+	room = WIRE_MAX_PACKET - sizeof(*req) - nr_win * sizeof(*win) -
+	       nr_fds * sizeof(*wfd) - nr_frames * sizeof(*frames) - payload_len;
 	for (unsigned i = 0; i < nr_win; i++) {
 		struct wire_window *w = &win[i];
 		u32 asked = w->flags;
@@ -174,7 +178,8 @@ static long send_request(struct exchange *x, const struct wire_window *windows, 
 		if (asked & WIRE_WINDOW_NO_DATA)
 			w->flags |= WIRE_WINDOW_NO_DATA;
 		else if (user_range(w->addr, 1))
-			w->avail = guarded_read(out + data, w->addr, min_t(size_t, w->len, room - data));
+			w->avail = guarded_read(out + data, w->addr,
+						min_t(size_t, w->len, room - data));
 		if (asked & WIRE_WINDOW_WRITABLE && probe_writable(w->addr, w->len))
 			w->flags |= WIRE_WINDOW_WRITABLE;
 		data += w->avail;
@@ -197,12 +202,12 @@ static long send_request(struct exchange *x, const struct wire_window *windows, 
 	req->nr_fds = nr_fds;
 	req->nr_frames = nr_frames;
 	req->payload_len = data + payload_len;
-	iov[0] = (struct iovec){ req, sizeof(*req) };
-	iov[1] = (struct iovec){ win, nr_win * sizeof(*win) };
-	iov[2] = (struct iovec){ wfd, nr_fds * sizeof(*wfd) };
-	iov[3] = (struct iovec){ (void *)frames, nr_frames * sizeof(*frames) };
-	iov[4] = (struct iovec){ out, data };
-	iov[5] = (struct iovec){ (void *)payload, payload_len };
+	iov[0] = (struct iovec){req, sizeof(*req)};
+	iov[1] = (struct iovec){win, nr_win * sizeof(*win)};
+	iov[2] = (struct iovec){wfd, nr_fds * sizeof(*wfd)};
+	iov[3] = (struct iovec){(void *)frames, nr_frames * sizeof(*frames)};
+	iov[4] = (struct iovec){out, data};
+	iov[5] = (struct iovec){(void *)payload, payload_len};
 	return send_packet(x->sock, iov, 6, send_fds, nr_send);
 }
 
@@ -332,22 +337,24 @@ static long finish(struct exchange *x, const struct answer_parts *a)
 }
 
 /* The request again, with what the server asked for. */
-static long send_again(struct exchange *x, const struct answer_parts *a, const void *payload,
-		       size_t len, const u64 *frames, unsigned nr_frames)
+static long send_again(struct exchange *x, const struct answer_parts *a,
+		       const void *payload, size_t len, const u64 *frames,
+		       unsigned nr_frames)
 {
-	return send_request(x, a->windows, a->rep.nr_windows, a->fds, a->rep.nr_fds, payload, len,
-			    frames, nr_frames);
+	return send_request(x, a->windows, a->rep.nr_windows, a->fds, a->rep.nr_fds,
+			    payload, len, frames, nr_frames);
 }
 
 static long exchange(struct exchange *x, u64 window, u32 window_len, const void *payload,
 		     size_t len, const u64 *frames, unsigned nr_frames)
 {
-	struct wire_window first = { .addr = window, .len = window_len };
+	struct wire_window first = {.addr = window, .len = window_len};
 	bool undo_sent = false;
 	struct answer_parts a;
 	long ret;
 
-	ret = send_request(x, &first, window_len ? 1 : 0, NULL, 0, payload, len, frames, nr_frames);
+	ret = send_request(x, &first, window_len ? 1 : 0, NULL, 0, payload, len, frames,
+			   nr_frames);
 	if (ret < 0)
 		return ret;
 	for (;;) {
@@ -414,10 +421,10 @@ static long do_mmio(struct proc *p, const struct wire_reply *rep)
 	if (fn >= proc_hw.hdr->nr_functions || bar > HW_NR_BARS)
 		return -EIO;
 	while (left) {
-		unsigned n = left >= 8 && !(off & 7) ? 8 :
-			     left >= 4 && !(off & 3) ? 4 :
-			     left >= 2 && !(off & 1) ? 2 :
-							1;
+		unsigned n = left >= 8 && !(off & 7)   ? 8
+			     : left >= 4 && !(off & 3) ? 4
+			     : left >= 2 && !(off & 1) ? 2
+						       : 1;
 
 		if (!user_range(user, n))
 			return -EFAULT;
@@ -442,8 +449,10 @@ static long do_mmio(struct proc *p, const struct wire_reply *rep)
 long conn_call(struct proc *p, int fd, u64 cookie, struct wire_request *req, u64 window,
 	       u32 window_len, bool frames, struct conn_answer *ans)
 {
-	struct hw_lock *lock = &proc_hw.conn_locks[(cookie ^ cookie >> 10) % HW_MAX_CONN_LOCKS];
-	struct exchange x = { .p = p, .req = req, .ans = ans, .sock = fd, .seq = &lock->reserved };
+	struct hw_lock *lock =
+		&proc_hw.conn_locks[(cookie ^ cookie >> 10) % HW_MAX_CONN_LOCKS];
+	struct exchange x = {
+		.p = p, .req = req, .ans = ans, .sock = fd, .seq = &lock->reserved};
 	u64 addrs[WIRE_MAX_FRAMES];
 	unsigned nr_frames = frames ? frames_here(addrs, 16) : 0;
 	kset_t mask;
@@ -457,7 +466,8 @@ long conn_call(struct proc *p, int fd, u64 cookie, struct wire_request *req, u64
 	mask = sys_block_signals();
 	x.b = iobuf_get();
 	hw_lock_acquire(lock);
-	ret = exchange(&x, window, min_t(u32, window_len, WINDOW_MAX), NULL, 0, addrs, nr_frames);
+	ret = exchange(&x, window, min_t(u32, window_len, WINDOW_MAX), NULL, 0, addrs,
+		       nr_frames);
 	hw_lock_release(lock);
 	iobuf_put(x.b);
 	if (x.mmio)
@@ -468,18 +478,19 @@ long conn_call(struct proc *p, int fd, u64 cookie, struct wire_request *req, u64
 	return ret;
 }
 
-long control_call(struct proc *p, struct wire_request *req, const void *payload, size_t len,
-		  struct conn_answer *ans)
+long control_call(struct proc *p, struct wire_request *req, const void *payload,
+		  size_t len, struct conn_answer *ans)
 {
-	struct exchange x = { .p = p, .req = req, .ans = ans, .control = true,
-			      .seq = &p->control_seq };
+	struct exchange x = {
+		.p = p, .req = req, .ans = ans, .control = true, .seq = &p->control_seq};
 	u64 addrs[WIRE_MAX_FRAMES];
 	unsigned nr_frames = 0;
 	kset_t mask;
 	long ret;
 
 	/* What the report tells of: memory that a device may use goes away. */
-	if (req->op == WIRE_NOTE_VMA && (req->c == WIRE_VMA_MOVED || req->c == WIRE_VMA_PROTECTED))
+	if (req->op == WIRE_NOTE_VMA &&
+	    (req->c == WIRE_VMA_MOVED || req->c == WIRE_VMA_PROTECTED))
 		nr_frames = frames_here(addrs, 16);
 	ans->fd = -1;
 	ans->has_new = false;
@@ -498,7 +509,7 @@ long control_call(struct proc *p, struct wire_request *req, const void *payload,
 void control_sync(struct proc *p)
 {
 	/* No socket has this cookie; the answer is all that matters. */
-	struct wire_request req = { .op = WIRE_IDENTIFY };
+	struct wire_request req = {.op = WIRE_IDENTIFY};
 	struct conn_answer ans;
 
 	control_call(p, &req, NULL, 0, &ans);
@@ -518,9 +529,9 @@ static struct note notes[NOTE_RING];
 static unsigned note_iov(struct wire_request *req, const void *payload, const u64 *frames,
 			 struct iovec *iov)
 {
-	iov[0] = (struct iovec){ req, sizeof(*req) };
-	iov[1] = (struct iovec){ (void *)frames, req->nr_frames * sizeof(*frames) };
-	iov[2] = (struct iovec){ (void *)payload, req->payload_len };
+	iov[0] = (struct iovec){req, sizeof(*req)};
+	iov[1] = (struct iovec){(void *)frames, req->nr_frames * sizeof(*frames)};
+	iov[2] = (struct iovec){(void *)payload, req->payload_len};
 	return 3;
 }
 
@@ -528,7 +539,7 @@ static long note_send(struct proc *p, struct wire_request *req, const void *payl
 		      const u64 *frames, int flags)
 {
 	struct iovec iov[3];
-	struct msghdr msg = { .msg_iov = iov };
+	struct msghdr msg = {.msg_iov = iov};
 	long ret;
 
 	msg.msg_iovlen = note_iov(req, payload, frames, iov);
@@ -538,8 +549,8 @@ static long note_send(struct proc *p, struct wire_request *req, const void *payl
 	return ret;
 }
 
-void control_note(struct proc *p, struct wire_request *req, const void *payload, size_t len,
-		  const u64 *frames, unsigned nr_frames, bool may_drop)
+void control_note(struct proc *p, struct wire_request *req, const void *payload,
+		  size_t len, const u64 *frames, unsigned nr_frames, bool may_drop)
 {
 	struct note *n;
 	kset_t mask;

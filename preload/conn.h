@@ -45,15 +45,15 @@ long conn_call(struct proc *p, int fd, u64 cookie, struct wire_request *req, u64
 	       u32 window_len, bool frames, struct conn_answer *ans);
 
 /* The same on the control connection. @payload travels as it is. */
-long control_call(struct proc *p, struct wire_request *req, const void *payload, size_t len,
-		  struct conn_answer *ans);
+long control_call(struct proc *p, struct wire_request *req, const void *payload,
+		  size_t len, struct conn_answer *ans);
 
 /*
  * A note on the control connection, without an answer. @payload is not the program's.
  * Never blocks; may be called in a signal handler with locks of the hardware held.
  */
-void control_note(struct proc *p, struct wire_request *req, const void *payload, size_t len,
-		  const u64 *frames, unsigned nr_frames, bool may_drop);
+void control_note(struct proc *p, struct wire_request *req, const void *payload,
+		  size_t len, const u64 *frames, unsigned nr_frames, bool may_drop);
 /* Returns when the server has seen all that this process has done before. */
 void control_sync(struct proc *p);
 /* Send what could not be sent at once; blocks. Return: false: nothing was waiting. */

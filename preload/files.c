@@ -40,7 +40,8 @@ static bool is_seqpacket(int fd)
 
 	return !sc5(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len) &&
 	       type == SOCK_SEQPACKET &&
-	       !sc5(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) && domain == AF_UNIX;
+	       !sc5(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
+	       domain == AF_UNIX;
 }
 
 static bool lookup(u64 cookie, struct pfile *out)
@@ -76,7 +77,8 @@ static void put(const struct pfile *f)
 	/* A writer that a fork cut off in the parent's other thread left it odd. */
 	atomic_store(&b->seq, atomic_load(&b->seq) | 1);
 	atomic_thread_fence(memory_order_release);
-	for (i = 0; i < WAYS - 1 && b->file[i].cookie && b->file[i].cookie != f->cookie; i++)
+	for (i = 0; i < WAYS - 1 && b->file[i].cookie && b->file[i].cookie != f->cookie;
+	     i++)
 		;
 	memmove(&b->file[1], &b->file[0], i * sizeof(*b->file));
 	b->file[0] = *f;
@@ -87,7 +89,7 @@ static void put(const struct pfile *f)
 
 bool file_get(int fd, struct pfile *out)
 {
-	struct wire_request req = { .op = WIRE_IDENTIFY };
+	struct wire_request req = {.op = WIRE_IDENTIFY};
 	struct conn_answer ans;
 	struct proc *p;
 	u64 cookie;
@@ -130,8 +132,12 @@ bool file_get(int fd, struct pfile *out)
 
 void file_add(int fd, const struct wire_new_fd *n, u32 flags)
 {
-	struct pfile f = { .cookie = n->cookie, .mode = n->mode, .rdev_major = n->rdev_major,
-			   .rdev_minor = n->rdev_minor, .flags = flags, .function = -1 };
+	struct pfile f = {.cookie = n->cookie,
+			  .mode = n->mode,
+			  .rdev_major = n->rdev_major,
+			  .rdev_minor = n->rdev_minor,
+			  .flags = flags,
+			  .function = -1};
 
 	put(&f);
 	if ((unsigned)fd < FD_MAX)

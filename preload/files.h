@@ -29,7 +29,8 @@ static inline enum fd_hint fd_hint(int fd)
 	return (unsigned)fd < FD_MAX ? fd_hints[fd] : FD_OTHER;
 }
 
-/* The kernel would act within a write to this eventfd; so the write waits for the server. */
+/* The kernel would act within a write to this eventfd; so the write waits for the server.
+ */
 static inline void fd_heard(int fd)
 {
 	if ((unsigned)fd < FD_MAX)

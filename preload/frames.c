@@ -32,7 +32,8 @@ static __thread struct {
 	struct trace trace[MEMO];
 } memo __attribute__((tls_model("initial-exec")));
 
-extern const char library_start[] __asm__("__ehdr_start") __attribute__((visibility("hidden")));
+extern const char library_start[] __asm__("__ehdr_start")
+	__attribute__((visibility("hidden")));
 extern const char library_end[] __asm__("_end") __attribute__((visibility("hidden")));
 
 static bool is_own(u64 ip)
@@ -48,7 +49,8 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *ctx, void *arg)
 	u64 ip = _Unwind_GetIPInfo(ctx, &before);
 	/*
 	 * A context's CFA is the stack pointer in that frame, so the return address that
-	 * led to it was stored just below; in a frame that a signal interrupted it was not.
+	 * led to it was stored just below; in a frame that a signal interrupted it was
+	 * not.
 	 */
 	u64 cfa = _Unwind_GetCFA(ctx);
 
@@ -79,7 +81,7 @@ static bool still_valid(const struct trace *t, u64 here)
 __attribute__((noinline)) unsigned frames_here(u64 *out, unsigned max)
 {
 	struct trace *t;
-	struct walk w = { .max = min_t(unsigned, max, MAX_FRAMES) };
+	struct walk w = {.max = min_t(unsigned, max, MAX_FRAMES)};
 	u64 here = (u64)__builtin_frame_address(0);
 
 	for (unsigned i = 0; i < MEMO; i++) {

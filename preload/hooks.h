@@ -16,16 +16,17 @@
 
 #define HOOK __attribute__((visibility("default")))
 /* A second name for a hook of the same type. */
-#define HOOK_ALIAS(name, target)                                                         \
-	extern __typeof__(target) name __attribute__((alias(#target), visibility("default")))
+#define HOOK_ALIAS(name, target)       \
+	extern __typeof__(target) name \
+		__attribute__((alias(#target), visibility("default")))
 
 void *next_symbol(void **slot, const char *name);
 
 /* The next definition of the hook's own name. */
-#define NEXT(name)                                                                       \
-	({                                                                               \
-		static void *_next_##name;                                               \
-		(__typeof__(&name))next_symbol(&_next_##name, #name);                    \
+#define NEXT(name)                                                    \
+	({                                                            \
+		static void *_next_##name;                            \
+		(__typeof__(&name))next_symbol(&_next_##name, #name); \
 	})
 
 /* A result of ours to a libc result. */
@@ -46,8 +47,10 @@ static inline long libc_ret(long ret)
  */
 const char *path_redirect(int dirfd, const char *path, char *buf);
 /* The same in a hook: stack is used only where it is needed (threads may have little). */
-#define REDIRECT(dirfd, path)                                                            \
-	(unlikely(proc_redirect) ? path_redirect(dirfd, path, __builtin_alloca(PATH_BUF)) : path)
+#define REDIRECT(dirfd, path)                                             \
+	(unlikely(proc_redirect)                                          \
+		 ? path_redirect(dirfd, path, __builtin_alloca(PATH_BUF)) \
+		 : path)
 /* Names in our tree are shown as the program knows them; in place. */
 void path_strip(char *path);
 /* chdir has happened, somewhere. */
@@ -63,8 +66,8 @@ bool path_device(int dirfd, const char *path, char *out);
 bool path_attribute(int dirfd, const char *path, int flags, char *out, bool *ours);
 
 /*
- * open_device() - open as the machine has it. Return: descriptor, -errno, or NOT_OURS: the
- * file system's.
+ * open_device() - open as the machine has it. Return: descriptor, -errno, or NOT_OURS:
+ * the file system's.
  */
 #define NOT_OURS (-ENOTSUPP)
 int machine_open(int dirfd, const char *path, int flags, unsigned mode);

@@ -65,8 +65,10 @@ HOOK ssize_t __readlink_chk(const char *path, char *out, size_t size, size_t roo
 			  out, size);
 }
 
-ssize_t __readlinkat_chk(int dirfd, const char *path, char *out, size_t size, size_t room);
-HOOK ssize_t __readlinkat_chk(int dirfd, const char *path, char *out, size_t size, size_t room)
+ssize_t __readlinkat_chk(int dirfd, const char *path, char *out, size_t size,
+			 size_t room);
+HOOK ssize_t __readlinkat_chk(int dirfd, const char *path, char *out, size_t size,
+			      size_t room)
 {
 	return strip_link(NEXT(__readlinkat_chk)(dirfd, REDIRECT(dirfd, path), out, size,
 						 room),
@@ -78,7 +80,8 @@ HOOK DIR *opendir(const char *path)
 	return NEXT(opendir)(REDIRECT(AT_FDCWD, path));
 }
 
-HOOK int scandir(const char *path, struct dirent ***list, int (*sel)(const struct dirent *),
+HOOK int scandir(const char *path, struct dirent ***list,
+		 int (*sel)(const struct dirent *),
 		 int (*cmp)(const struct dirent **, const struct dirent **))
 {
 	return NEXT(scandir)(REDIRECT(AT_FDCWD, path), list, sel, cmp);
@@ -148,8 +151,9 @@ HOOK ssize_t lgetxattr(const char *path, const char *name, void *value, size_t s
 	return NEXT(lgetxattr)(REDIRECT(AT_FDCWD, path), name, value, size);
 }
 
-HOOK int nftw(const char *path, int (*fn)(const char *, const struct stat *, int, struct FTW *),
-	      int n, int flags)
+HOOK int nftw(const char *path,
+	      int (*fn)(const char *, const struct stat *, int, struct FTW *), int n,
+	      int flags)
 {
 	return NEXT(nftw)(REDIRECT(AT_FDCWD, path), fn, n, flags);
 }
@@ -193,12 +197,15 @@ HOOK int glob(const char *pattern, int flags, int (*err)(const char *, int), glo
 	}
 	return NEXT(glob)(pattern, flags, err, g);
 }
-int glob64_alias(const char *pattern, int flags, int (*err)(const char *, int), glob_t *g)
-	__asm__("glob64");
+int glob64_alias(const char *pattern, int flags, int (*err)(const char *, int),
+		 glob_t *g) __asm__("glob64");
 int glob64_alias(const char *pattern, int flags, int (*err)(const char *, int), glob_t *g)
 	__attribute__((alias("glob"), visibility("default")));
-int scandir64_alias(const char *path, struct dirent ***list, int (*sel)(const struct dirent *),
-		    int (*cmp)(const struct dirent **, const struct dirent **)) __asm__("scandir64");
-int scandir64_alias(const char *path, struct dirent ***list, int (*sel)(const struct dirent *),
+int scandir64_alias(const char *path, struct dirent ***list,
+		    int (*sel)(const struct dirent *),
+		    int (*cmp)(const struct dirent **,
+			       const struct dirent **)) __asm__("scandir64");
+int scandir64_alias(const char *path, struct dirent ***list,
+		    int (*sel)(const struct dirent *),
 		    int (*cmp)(const struct dirent **, const struct dirent **))
 	__attribute__((alias("scandir"), visibility("default")));

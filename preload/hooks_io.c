@@ -52,14 +52,15 @@ static bool maps_memory(unsigned long cmd)
 
 static long machine_ioctl(const struct pfile *f, int fd, unsigned long cmd, u64 arg)
 {
-	struct wire_request req = { .op = WIRE_IOCTL, .a = (u32)cmd, .b = arg };
+	struct wire_request req = {.op = WIRE_IOCTL, .a = (u32)cmd, .b = arg};
 	struct conn_answer ans;
 	struct proc *p = proc_get();
 	long ret;
 
 	if (!p)
 		return -EIO;
-	ret = conn_call(p, fd, f->cookie, &req, arg, WIRE_PREFETCH, maps_memory(cmd), &ans);
+	ret = conn_call(p, fd, f->cookie, &req, arg, WIRE_PREFETCH, maps_memory(cmd),
+			&ans);
 	if (ret >= 0 && IOCTL_NR(cmd) == NR_SET_IRQS)
 		irq_note_set(f, arg);
 	if (ret >= 0 && IOCTL_NR(cmd) == NR_IOEVENTFD) {
@@ -88,7 +89,8 @@ HOOK int ioctl(int fd, unsigned long cmd, ...)
 	/* No terminal, no file system: what the kernel says of a device node. */
 	if (unlikely(fd_hint(fd) == FD_OURS) && file_get(fd, &f) && cmd != FIONBIO &&
 	    cmd != FIOCLEX && cmd != FIONCLEX)
-		return libc_ret(!S_ISREG(f.mode) ? machine_ioctl(&f, fd, cmd, (u64)arg) : -ENOTTY);
+		return libc_ret(!S_ISREG(f.mode) ? machine_ioctl(&f, fd, cmd, (u64)arg)
+						 : -ENOTTY);
 	return NEXT(ioctl)(fd, cmd, arg);
 }
 
@@ -96,7 +98,7 @@ HOOK int ioctl(int fd, unsigned long cmd, ...)
 
 static long file_rw(const struct pfile *f, int fd, u32 op, u64 buf, size_t len, u64 pos)
 {
-	struct wire_request req = { .op = op, .a = buf, .b = len, .c = pos };
+	struct wire_request req = {.op = op, .a = buf, .b = len, .c = pos};
 	struct conn_answer ans;
 	struct proc *p = proc_get();
 	long ret;
@@ -217,7 +219,8 @@ HOOK ssize_t __pread_chk(int fd, void *buf, size_t len, off_t pos, size_t size)
 HOOK_ALIAS(__pread64_chk, __pread_chk);
 
 /* One segment after the other, as the kernel does for files without read_iter. */
-static long file_rwv(const struct pfile *f, int fd, u32 op, const struct iovec *iov, int n, u64 pos)
+static long file_rwv(const struct pfile *f, int fd, u32 op, const struct iovec *iov,
+		     int n, u64 pos)
 {
 	long done = 0, ret;
 
@@ -261,7 +264,8 @@ HOOK ssize_t preadv(int fd, const struct iovec *iov, int n, off_t pos)
 	ssize_t ret = NEXT(preadv)(fd, iov, n, pos);
 	struct pfile f;
 
-	return refused(ret, fd, &f) ? libc_ret(file_rwv(&f, fd, WIRE_READ, iov, n, pos)) : ret;
+	return refused(ret, fd, &f) ? libc_ret(file_rwv(&f, fd, WIRE_READ, iov, n, pos))
+				    : ret;
 }
 HOOK_ALIAS(preadv64, preadv);
 
@@ -270,7 +274,8 @@ HOOK ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t pos)
 	ssize_t ret = NEXT(pwritev)(fd, iov, n, pos);
 	struct pfile f;
 
-	return refused(ret, fd, &f) ? libc_ret(file_rwv(&f, fd, WIRE_WRITE, iov, n, pos)) : ret;
+	return refused(ret, fd, &f) ? libc_ret(file_rwv(&f, fd, WIRE_WRITE, iov, n, pos))
+				    : ret;
 }
 HOOK_ALIAS(pwritev64, pwritev);
 
@@ -286,7 +291,8 @@ HOOK int close(int fd)
 }
 
 /* Calls @fn for the runs of [first, last] that hold no hidden descriptor. */
-static long for_visible(unsigned first, unsigned last, long (*fn)(unsigned, unsigned, int), int arg)
+static long for_visible(unsigned first, unsigned last,
+			long (*fn)(unsigned, unsigned, int), int arg)
 {
 	unsigned start = first;
 	long ret = 0;
@@ -395,7 +401,7 @@ HOOK_ALIAS(fcntl64, fcntl);
 
 static u32 file_poll(const struct pfile *f, int fd)
 {
-	struct wire_request req = { .op = WIRE_POLL };
+	struct wire_request req = {.op = WIRE_POLL};
 	struct conn_answer ans;
 	struct proc *p = proc_get();
 	long ret = p ? conn_call(p, fd, f->cookie, &req, 0, 0, false, &ans) : -EIO;
@@ -411,10 +417,12 @@ static int poll_ours(struct pollfd *fds, nfds_t n, bool *any)
 
 	*any = false;
 	for (nfds_t i = 0; i < n; i++) {
-		if (fds[i].fd < 0 || fd_hint(fds[i].fd) != FD_OURS || !file_get(fds[i].fd, &f))
+		if (fds[i].fd < 0 || fd_hint(fds[i].fd) != FD_OURS ||
+		    !file_get(fds[i].fd, &f))
 			continue;
 		*any = true;
-		fds[i].revents = file_poll(&f, fds[i].fd) & (fds[i].events | POLLERR | POLLHUP);
+		fds[i].revents =
+			file_poll(&f, fds[i].fd) & (fds[i].events | POLLERR | POLLHUP);
 		ready += !!fds[i].revents;
 	}
 	return ready;
@@ -424,9 +432,10 @@ static int poll_ours(struct pollfd *fds, nfds_t n, bool *any)
  * Ours are ready (nearly all files have no poll at all), so the others are looked at
  * without waiting. Where none of ours is, the rest is waited for in short turns.
  */
-static int poll_mixed(struct pollfd *fds, nfds_t n, const struct timespec *limit, const kset_t *mask)
+static int poll_mixed(struct pollfd *fds, nfds_t n, const struct timespec *limit,
+		      const kset_t *mask)
 {
-	struct timespec now, zero = { 0, 0 }, turn = { 0, 10000000 };
+	struct timespec now, zero = {0, 0}, turn = {0, 10000000};
 	s64 left = limit ? limit->tv_sec * 1000000000LL + limit->tv_nsec : -1;
 	struct pollfd others[256];
 
@@ -472,7 +481,7 @@ static bool polls_ours(const struct pollfd *fds, nfds_t n)
 
 static int poll_ms(struct pollfd *fds, nfds_t n, int timeout)
 {
-	struct timespec limit = { timeout / 1000, timeout % 1000 * 1000000L };
+	struct timespec limit = {timeout / 1000, timeout % 1000 * 1000000L};
 
 	return libc_ret(poll_mixed(fds, n, timeout < 0 ? NULL : &limit, NULL));
 }
@@ -484,7 +493,8 @@ HOOK int poll(struct pollfd *fds, nfds_t n, int timeout)
 	return NEXT(poll)(fds, n, timeout);
 }
 
-HOOK int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *limit, const sigset_t *mask)
+HOOK int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *limit,
+	       const sigset_t *mask)
 {
 	sigset_t real;
 	kset_t k;
@@ -539,7 +549,7 @@ HOOK int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *limit)
 			ours = false;
 			break;
 		}
-		fds[nr++] = (struct pollfd){ .fd = fd, .events = ev };
+		fds[nr++] = (struct pollfd){.fd = fd, .events = ev};
 	}
 	if (likely(!ours))
 		return NEXT(select)(n, r, w, e, limit);
@@ -561,7 +571,8 @@ HOOK int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *limit)
 			FD_CLR(fd, w);
 		if (e && FD_ISSET(fd, e) && !(re & POLLPRI))
 			FD_CLR(fd, e);
-		bits += (r && FD_ISSET(fd, r)) + (w && FD_ISSET(fd, w)) + (e && FD_ISSET(fd, e));
+		bits += (r && FD_ISSET(fd, r)) + (w && FD_ISSET(fd, w)) +
+			(e && FD_ISSET(fd, e));
 	}
 	return bits;
 }

@@ -41,19 +41,21 @@ static void *reserve(void *addr, size_t len, int flags)
 {
 	int keep = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT);
 
-	return sys_map(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | keep, -1,
-		       0);
+	return sys_map(addr, len, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | keep, -1, 0);
 }
 
-static void *map_device(const struct pfile *f, void *addr, size_t len, int prot, int flags, int fd,
-			u64 off)
+static void *map_device(const struct pfile *f, void *addr, size_t len, int prot,
+			int flags, int fd, u64 off)
 {
-	struct wire_request req = { .op = WIRE_MMAP, .a = off, .b = len,
-				    .c = (u32)prot | (u64)(u32)flags << 32,
-				    .d = flags & MAP_FIXED ? (u64)addr : 0 };
+	struct wire_request req = {.op = WIRE_MMAP,
+				   .a = off,
+				   .b = len,
+				   .c = (u32)prot | (u64)(u32)flags << 32,
+				   .d = flags & MAP_FIXED ? (u64)addr : 0};
 	struct proc *p = proc_get();
 	struct conn_answer ans;
-	struct bar_map m = { 0 };
+	struct bar_map m = {0};
 	void *at;
 	long ret;
 
@@ -104,7 +106,8 @@ HOOK void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 
 	if (likely(!proc_used()))
 		return NEXT(mmap)(addr, len, prot, flags, fd, off);
-	if (unlikely(!(flags & MAP_ANONYMOUS) && fd_hint(fd) == FD_OURS) && file_get(fd, &f))
+	if (unlikely(!(flags & MAP_ANONYMOUS) && fd_hint(fd) == FD_OURS) &&
+	    file_get(fd, &f))
 		return map_device(&f, addr, len, prot, flags, fd, off);
 	if (flags & MAP_FIXED && !(flags & MAP_FIXED_NOREPLACE & ~MAP_FIXED))
 		forget_range((u64)addr, len);

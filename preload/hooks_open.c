@@ -25,7 +25,7 @@ void *next_symbol(void **slot, const char *name)
 
 static int open_request(const char *path, int flags, unsigned mode)
 {
-	struct wire_request req = { .op = WIRE_OPEN, .a = (u32)flags, .b = mode };
+	struct wire_request req = {.op = WIRE_OPEN, .a = (u32)flags, .b = mode};
 	struct conn_answer ans;
 	struct proc *p = proc_get();
 	long ret;
@@ -53,7 +53,8 @@ static bool is_dir(const char *path)
 	return sc4(SYS_newfstatat, AT_FDCWD, path, &st, 0) >= 0 && S_ISDIR(st.st_mode);
 }
 
-/* The kernel looks at the mode for root too: what nobody may read is EACCES (fs/kernfs). */
+/* The kernel looks at the mode for root too: what nobody may read is EACCES (fs/kernfs).
+ */
 static bool is_unreadable(int dirfd, const char *path)
 {
 	struct stat st;
@@ -77,8 +78,8 @@ static __attribute__((noinline)) int open_device(int dirfd, const char *path, in
 	return ret == -ENOENT && is_dir(name) ? NOT_OURS : ret;
 }
 
-static __attribute__((noinline)) int open_attribute(int dirfd, const char *path, int flags,
-						    unsigned mode)
+static __attribute__((noinline)) int open_attribute(int dirfd, const char *path,
+						    int flags, unsigned mode)
 {
 	char name[PATH_BUF];
 	bool ours;
@@ -110,16 +111,16 @@ static bool wants_mode(int flags)
 	return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
-#define MODE_ARGUMENT(flags)                                                             \
-	({                                                                               \
-		unsigned _mode = 0;                                                      \
-		if (wants_mode(flags)) {                                                 \
-			va_list _ap;                                                     \
-			va_start(_ap, flags);                                            \
-			_mode = va_arg(_ap, unsigned);                                   \
-			va_end(_ap);                                                     \
-		}                                                                        \
-		_mode;                                                                   \
+#define MODE_ARGUMENT(flags)                           \
+	({                                             \
+		unsigned _mode = 0;                    \
+		if (wants_mode(flags)) {               \
+			va_list _ap;                   \
+			va_start(_ap, flags);          \
+			_mode = va_arg(_ap, unsigned); \
+			va_end(_ap);                   \
+		}                                      \
+		_mode;                                 \
 	})
 
 HOOK int open(const char *path, int flags, ...)
@@ -220,8 +221,8 @@ static int cookie_close(void *cookie)
 
 static FILE *stream_of(int fd, const char *mode)
 {
-	cookie_io_functions_t io = { .read = cookie_read, .write = cookie_write,
-				     .close = cookie_close };
+	cookie_io_functions_t io = {
+		.read = cookie_read, .write = cookie_write, .close = cookie_close};
 	FILE *f = fopencookie((void *)(long)fd, mode, io);
 
 	if (!f)
@@ -232,8 +233,8 @@ static FILE *stream_of(int fd, const char *mode)
 }
 
 /*
- * The standard streams of a program whose descriptor 1 or 2 is one of our files (a shell's
- * "echo x > attribute"): libc would write to the descriptor itself.
+ * The standard streams of a program whose descriptor 1 or 2 is one of our files (a
+ * shell's "echo x > attribute"): libc would write to the descriptor itself.
  */
 static FILE *kept_stream[3], *our_stream[3];
 
@@ -252,7 +253,7 @@ void stdio_before_change(int fd)
 
 void stdio_after_change(int fd)
 {
-	cookie_io_functions_t io = { .read = cookie_read, .write = cookie_write };
+	cookie_io_functions_t io = {.read = cookie_read, .write = cookie_write};
 	FILE **std = fd == 1 ? &stdout : &stderr;
 	struct pfile f;
 
@@ -279,9 +280,9 @@ __attribute__((constructor(103))) static void stdio_start(void)
 
 static int mode_flags(const char *mode)
 {
-	int flags = *mode == 'r' ? O_RDONLY :
-		    *mode == 'w' ? O_WRONLY | O_CREAT | O_TRUNC :
-				   O_WRONLY | O_CREAT | O_APPEND;
+	int flags = *mode == 'r'   ? O_RDONLY
+		    : *mode == 'w' ? O_WRONLY | O_CREAT | O_TRUNC
+				   : O_WRONLY | O_CREAT | O_APPEND;
 
 	if (strchr(mode, '+'))
 		flags = (flags & ~O_ACCMODE) | O_RDWR;

@@ -67,12 +67,13 @@ HOOK int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 		return NEXT(sigaction)(sig, act, old);
 	return set_action(sig, act, old);
 }
-extern __typeof__(sigaction) __sigaction __attribute__((alias("sigaction"), visibility("default")));
+extern __typeof__(sigaction) __sigaction
+	__attribute__((alias("sigaction"), visibility("default")));
 
 /* BSD semantics: the call restarts, the handler stays. */
 static sighandler_t set_handler(int sig, sighandler_t fn, int flags)
 {
-	struct sigaction act = { .sa_handler = fn, .sa_flags = flags }, old;
+	struct sigaction act = {.sa_handler = fn, .sa_flags = flags}, old;
 
 	if (fn == SIG_ERR || sig < 1 || sig > 64) {
 		errno = EINVAL;
@@ -154,7 +155,8 @@ HOOK int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *
 	return NEXT(pselect)(n, r, w, e, limit, translated(set, &buf));
 }
 
-HOOK int epoll_pwait(int epfd, struct epoll_event *ev, int n, int timeout, const sigset_t *set)
+HOOK int epoll_pwait(int epfd, struct epoll_event *ev, int n, int timeout,
+		     const sigset_t *set)
 {
 	sigset_t buf;
 

@@ -13,7 +13,7 @@
 /* What a device node shows; false: it is none. */
 static bool device_look(int dirfd, const char *path, struct wire_new_fd *out)
 {
-	struct wire_request req = { .op = WIRE_STAT };
+	struct wire_request req = {.op = WIRE_STAT};
 	struct conn_answer ans;
 	char name[PATH_BUF];
 	struct proc *p;
@@ -44,7 +44,8 @@ static void fix_path(int dirfd, const char *path, struct stat *st)
 {
 	struct wire_new_fd look;
 
-	if (proc_socket && path && S_ISREG(st->st_mode) && device_look(dirfd, path, &look))
+	if (proc_socket && path && S_ISREG(st->st_mode) &&
+	    device_look(dirfd, path, &look))
 		dress(st, look.mode, look.rdev_major, look.rdev_minor);
 }
 
@@ -112,12 +113,16 @@ HOOK int fstatat(int dirfd, const char *path, struct stat *st, int flags)
 
 /* On this architecture struct stat64 is struct stat. */
 int stat64_alias(const char *path, struct stat *st) __asm__("stat64");
-int stat64_alias(const char *path, struct stat *st) __attribute__((alias("stat"), visibility("default")));
+int stat64_alias(const char *path, struct stat *st)
+	__attribute__((alias("stat"), visibility("default")));
 int lstat64_alias(const char *path, struct stat *st) __asm__("lstat64");
-int lstat64_alias(const char *path, struct stat *st) __attribute__((alias("lstat"), visibility("default")));
+int lstat64_alias(const char *path, struct stat *st)
+	__attribute__((alias("lstat"), visibility("default")));
 int fstat64_alias(int fd, struct stat *st) __asm__("fstat64");
-int fstat64_alias(int fd, struct stat *st) __attribute__((alias("fstat"), visibility("default")));
-int fstatat64_alias(int d, const char *path, struct stat *st, int flags) __asm__("fstatat64");
+int fstat64_alias(int fd, struct stat *st)
+	__attribute__((alias("fstat"), visibility("default")));
+int fstatat64_alias(int d, const char *path, struct stat *st,
+		    int flags) __asm__("fstatat64");
 int fstatat64_alias(int d, const char *path, struct stat *st, int flags)
 	__attribute__((alias("fstatat"), visibility("default")));
 

@@ -68,7 +68,8 @@ static long forced(u32 pid, u64 addr, void *buf, size_t len, bool write)
 		while (n)
 			path[pos++] = digits[--n];
 		memcpy(path + pos, "/mem", 5);
-		fd = sc4(SYS_openat, AT_FDCWD, path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
+		fd = sc4(SYS_openat, AT_FDCWD, path,
+			 (write ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
 	}
 	if (fd < 0)
 		return fd;
@@ -88,14 +89,15 @@ static size_t rescue(u8 *to, const u8 *from, size_t len, u64 fault)
 	n = min_t(u64, len, PAGE_SIZE - (addr & ~PAGE_MASK));
 	there = moved_to(addr, &n);
 	if (there) {
-		struct guard_result r = reading ? guarded_copy(to, (const void *)there, n) :
-						  guarded_copy((void *)there, from, n);
+		struct guard_result r = reading ? guarded_copy(to, (const void *)there, n)
+						: guarded_copy((void *)there, from, n);
 
 		if (!r.left)
 			return n;
 		addr = there;
 	}
-	ret = reading ? forced(0, addr, to, n, false) : forced(0, addr, (void *)from, n, true);
+	ret = reading ? forced(0, addr, to, n, false)
+		      : forced(0, addr, (void *)from, n, true);
 	return ret > 0 ? ret : 0;
 }
 
@@ -135,15 +137,16 @@ static int other_mm(struct hw *hw, u32 mm, u64 vaddr, void *buf, size_t len, boo
 	if (!pid)
 		return -ESRCH;
 	while (len) {
-		struct iovec local = { pos, len }, remote = { (void *)vaddr, len };
-		long ret = sc6(write ? SYS_process_vm_writev : SYS_process_vm_readv, pid, &local, 1,
-			       &remote, 1, 0);
+		struct iovec local = {pos, len}, remote = {(void *)vaddr, len};
+		long ret = sc6(write ? SYS_process_vm_writev : SYS_process_vm_readv, pid,
+			       &local, 1, &remote, 1, 0);
 
 		if (ret == -ESRCH)
 			return -ESRCH;
 		if (ret <= 0) {
 			ret = forced(pid, vaddr, pos,
-				     min_t(u64, len, PAGE_SIZE - (vaddr & ~PAGE_MASK)), write);
+				     min_t(u64, len, PAGE_SIZE - (vaddr & ~PAGE_MASK)),
+				     write);
 			if (ret <= 0)
 				return -EFAULT;
 		}
@@ -180,7 +183,7 @@ static int host_mm_write(struct hw *hw, u32 mm, u64 vaddr, const void *buf, size
 struct irq_place {
 	u64 cookie; /* of the device file; 0: free */
 	u16 index, vector;
-	s32 fd;	  /* hidden eventfd, -1: never had one */
+	s32 fd; /* hidden eventfd, -1: never had one */
 	bool live;
 	_Atomic u32 gen; /* of the hw_irq when first used, + 1; 0: not yet */
 };
@@ -273,7 +276,8 @@ void irq_note_set(const struct pfile *f, u64 arg)
 
 	if (guarded_read(&set, arg, sizeof(set)) != sizeof(set))
 		return;
-	if (set.flags & IRQ_SET_ACTION_UNMASK && set.flags & IRQ_SET_DATA_EVENTFD && set.count) {
+	if (set.flags & IRQ_SET_ACTION_UNMASK && set.flags & IRQ_SET_DATA_EVENTFD &&
+	    set.count) {
 		s32 fd;
 
 		if (guarded_read(&fd, arg + sizeof(set), sizeof(fd)) == sizeof(fd))
@@ -286,7 +290,8 @@ void irq_note_set(const struct pfile *f, u64 arg)
 	plock_lock(&p->irq_lock);
 	if (set.flags & IRQ_SET_DATA_NONE && !set.count) {
 		for (u32 i = 0; i < nr_irq_places; i++) {
-			if (irq_places[i].cookie == f->cookie && irq_places[i].index == set.index)
+			if (irq_places[i].cookie == f->cookie &&
+			    irq_places[i].index == set.index)
 				irq_drop(&irq_places[i]);
 		}
 	} else if (set.flags & IRQ_SET_DATA_EVENTFD) {
@@ -310,7 +315,7 @@ static __thread bool note_sent __attribute__((tls_model("initial-exec")));
 
 static void note(u32 op, u64 a, u64 b)
 {
-	struct wire_request req = { .op = op, .a = a, .b = b };
+	struct wire_request req = {.op = op, .a = a, .b = b};
 	struct proc *p = proc_get();
 
 	if (!p)
@@ -323,14 +328,15 @@ static void host_irq(struct hw *hw, u32 irq)
 {
 	const struct hw_irq *q = &hw->irqs[irq];
 	u64 cookie = q->function < HW_MAX_FUNCTIONS ? function_cookie[q->function] : 0;
-	struct irq_place *pl = cookie && q->kind == HW_IRQ_MSI ?
-				       irq_find(cookie, q->vfio_index, q->vector) :
-				       NULL;
+	struct irq_place *pl = cookie && q->kind == HW_IRQ_MSI
+				       ? irq_find(cookie, q->vfio_index, q->vector)
+				       : NULL;
 	u32 gen = atomic_load(&hw->irqs[irq].gen) + 1, first = 0;
 	u64 one = 1;
 
 	if (pl && __atomic_load_n(&pl->live, __ATOMIC_SEQ_CST)) {
-		if (atomic_compare_exchange_strong(&pl->gen, &first, gen) || first == gen) {
+		if (atomic_compare_exchange_strong(&pl->gen, &first, gen) ||
+		    first == gen) {
 			/* A full counter is an interrupt that is pending already. */
 			if (sc3(SYS_write, pl->fd, &one, sizeof(one)) != -EBADF)
 				return;
@@ -352,7 +358,7 @@ static void host_unit_event(struct hw *hw, u32 unit)
 
 static void host_fault(struct hw *hw, const struct dma_fault *fault)
 {
-	struct wire_request req = { .op = WIRE_NOTE_FAULT };
+	struct wire_request req = {.op = WIRE_NOTE_FAULT};
 	struct proc *p = proc_get();
 	u64 frames[16];
 	unsigned n;
@@ -447,7 +453,8 @@ void host_after_access(void)
 		control_flush(p);
 		control_sync(p);
 	}
-	if (likely(!p || atomic_load_explicit(&p->engine, memory_order_relaxed) != ENGINE_WANTED))
+	if (likely(!p || atomic_load_explicit(&p->engine, memory_order_relaxed) !=
+				 ENGINE_WANTED))
 		return;
 	if (!atomic_compare_exchange_strong(&p->engine, &wanted, ENGINE_RUNS))
 		return;

@@ -21,13 +21,14 @@ struct entry {
 };
 static struct entry cache[1 << CACHE_LG2];
 
-const u8 insn_greg[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-			   REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
-			   REG_R12, REG_R13, REG_R14, REG_R15 };
+const u8 insn_greg[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+			  REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+			  REG_R12, REG_R13, REG_R14, REG_R15};
 
 static u8 reg_number(ZydisRegister reg)
 {
-	ZydisRegister big = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
+	ZydisRegister big =
+		ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
 
 	if (reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP)
 		return INSN_RIP;
@@ -45,7 +46,8 @@ static void take_reg(struct insn *in, const ZydisDecodedOperand *op)
 {
 	in->reg = reg_number(op->reg.value);
 	in->reg_size = op->size / 8;
-	in->reg_high8 = op->reg.value >= ZYDIS_REGISTER_AH && op->reg.value <= ZYDIS_REGISTER_BH;
+	in->reg_high8 =
+		op->reg.value >= ZYDIS_REGISTER_AH && op->reg.value <= ZYDIS_REGISTER_BH;
 }
 
 static void take_mem(struct insn *in, const ZydisDecodedInstruction *zi,
@@ -55,9 +57,9 @@ static void take_mem(struct insn *in, const ZydisDecodedInstruction *zi,
 	in->index = reg_number(op->mem.index);
 	in->scale = op->mem.scale;
 	in->disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
-	in->seg = op->mem.segment == ZYDIS_REGISTER_FS ? 4 :
-		  op->mem.segment == ZYDIS_REGISTER_GS ? 5 :
-							 0;
+	in->seg = op->mem.segment == ZYDIS_REGISTER_FS	 ? 4
+		  : op->mem.segment == ZYDIS_REGISTER_GS ? 5
+							 : 0;
 	in->size = op->size / 8 <= INSN_MAX_MEM ? op->size / 8 : 0;
 	in->reads = op->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
 	in->writes = op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
@@ -97,7 +99,8 @@ static enum insn_kind string_kind(ZydisMnemonic m)
 	}
 }
 
-static void classify_string(struct insn *in, const ZydisDecodedInstruction *zi, unsigned nr_mem)
+static void classify_string(struct insn *in, const ZydisDecodedInstruction *zi,
+			    unsigned nr_mem)
 {
 	enum insn_kind kind = string_kind(zi->mnemonic);
 
@@ -123,21 +126,24 @@ static void classify(struct insn *in, const ZydisDecodedInstruction *zi,
 			mem = i;
 	}
 	/* The place a direct store goes to is a register operand to Zydis. */
-	if (zi->mnemonic == ZYDIS_MNEMONIC_MOVDIR64B || zi->mnemonic == ZYDIS_MNEMONIC_ENQCMD) {
+	if (zi->mnemonic == ZYDIS_MNEMONIC_MOVDIR64B ||
+	    zi->mnemonic == ZYDIS_MNEMONIC_ENQCMD) {
 		take_mem(in, zi, &ops[1]);
-		in->reg = reg_number(ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY ? ops[0].mem.base :
-										ops[0].reg.value);
+		in->reg = reg_number(ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY
+					     ? ops[0].mem.base
+					     : ops[0].reg.value);
 		in->size = 64;
 		if (in->reg < 16)
-			in->kind = zi->mnemonic == ZYDIS_MNEMONIC_ENQCMD ? INSN_ENQCMD :
-									   INSN_MOVDIR64B;
+			in->kind = zi->mnemonic == ZYDIS_MNEMONIC_ENQCMD ? INSN_ENQCMD
+									 : INSN_MOVDIR64B;
 		return;
 	}
 	if (!nr_mem)
 		return;
 	take_mem(in, zi, &ops[mem]);
 	classify_string(in, zi, nr_mem);
-	if (in->kind || nr_mem > 1 || !in->size || ops[mem].mem.type != ZYDIS_MEMOP_TYPE_MEM)
+	if (in->kind || nr_mem > 1 || !in->size ||
+	    ops[mem].mem.type != ZYDIS_MEMOP_TYPE_MEM)
 		return;
 
 	switch (zi->mnemonic) {
@@ -212,8 +218,8 @@ bool insn_get(u64 rip, struct insn *out)
 	if (!(seq & 1) && e->insn.rip == rip) {
 		*out = e->insn;
 		atomic_thread_fence(memory_order_acquire);
-		if (atomic_load_explicit(&e->seq, memory_order_relaxed) == seq && out->len &&
-		    same_code(out))
+		if (atomic_load_explicit(&e->seq, memory_order_relaxed) == seq &&
+		    out->len && same_code(out))
 			return true;
 	}
 	p = proc_page;
@@ -248,6 +254,6 @@ void insn_describe(u64 rip, char *buf, size_t len)
 	if (!n || ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder, bytes, n, &zi, ops)))
 		return;
 	ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
-	ZydisFormatterFormatInstruction(&formatter, &zi, ops, zi.operand_count_visible, buf, len,
-					rip, NULL);
+	ZydisFormatterFormatInstruction(&formatter, &zi, ops, zi.operand_count_visible,
+					buf, len, rip, NULL);
 }

@@ -64,10 +64,10 @@ bool insn_get(u64 rip, struct insn *out);
 void insn_describe(u64 rip, char *buf, size_t len);
 
 enum insn_result {
-	INSN_DONE,    /* the context is past it */
-	INSN_RETRY,   /* the processor can go on by itself from where the context is */
+	INSN_DONE,  /* the context is past it */
+	INSN_RETRY, /* the processor can go on by itself from where the context is */
 	INSN_UNKNOWN,
-	INSN_FAULT,   /* the program gets @fault */
+	INSN_FAULT, /* the program gets @fault */
 };
 
 struct insn_fault {
@@ -76,7 +76,8 @@ struct insn_fault {
 };
 
 /* Carry out. Accesses go through insn_access(). */
-enum insn_result insn_execute(const struct insn *in, ucontext_t *uc, struct insn_fault *fault);
+enum insn_result insn_execute(const struct insn *in, ucontext_t *uc,
+			      struct insn_fault *fault);
 
 /*
  * Where an instruction's bytes go: provided by trap.c (and by tests).

@@ -11,13 +11,13 @@
 #include "preload/insn.h"
 #include "preload/sys.h"
 
-#define FLAG_CF 0x001
-#define FLAG_PF 0x004
-#define FLAG_AF 0x010
-#define FLAG_ZF 0x040
-#define FLAG_SF 0x080
-#define FLAG_DF 0x400
-#define FLAG_OF 0x800
+#define FLAG_CF	     0x001
+#define FLAG_PF	     0x004
+#define FLAG_AF	     0x010
+#define FLAG_ZF	     0x040
+#define FLAG_SF	     0x080
+#define FLAG_DF	     0x400
+#define FLAG_OF	     0x800
 #define FLAGS_STATUS (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 /* Elements of a string instruction done in one go; then the processor asks again. */
@@ -99,17 +99,20 @@ static enum insn_result done(const struct insn *in, ucontext_t *uc)
 	return INSN_DONE;
 }
 
-static enum insn_result do_load(const struct insn *in, ucontext_t *uc, struct insn_fault *fault)
+static enum insn_result do_load(const struct insn *in, ucontext_t *uc,
+				struct insn_fault *fault)
 {
 	u64 val = 0;
 
 	if (insn_access(insn_address(in, uc), &val, in->size, false, fault))
 		return INSN_FAULT;
-	reg_write(uc, in->reg, in->reg_size, in->reg_high8, extend(val, in->size, in->sign));
+	reg_write(uc, in->reg, in->reg_size, in->reg_high8,
+		  extend(val, in->size, in->sign));
 	return done(in, uc);
 }
 
-static enum insn_result do_store(const struct insn *in, ucontext_t *uc, struct insn_fault *fault)
+static enum insn_result do_store(const struct insn *in, ucontext_t *uc,
+				 struct insn_fault *fault)
 {
 	u64 val = in->imm;
 
@@ -131,7 +134,8 @@ static u64 compare_flags(u64 a, u64 b, unsigned size)
 	u64 half = (a & 0xf) < (b & 0xf) ? FLAG_AF : 0;
 	u8 low = a - b;
 
-	/* At the top of a register, carry, sign, zero and overflow are those of the width. */
+	/* At the top of a register, carry, sign, zero and overflow are those of the
+	 * width. */
 	a <<= shift;
 	b <<= shift;
 	__asm__("cmp %2, %1\n\tpushfq\n\tpopq %0" : "=r"(flags) : "r"(a), "r"(b) : "cc");
@@ -163,14 +167,16 @@ static void string_advance(ucontext_t *uc, const struct string_regs *s, int greg
 
 /* One element. Return: INSN_DONE, or INSN_FAULT with nothing changed. */
 static enum insn_result string_element(const struct insn *in, ucontext_t *uc,
-				       const struct string_regs *s, struct insn_fault *fault)
+				       const struct string_regs *s,
+				       struct insn_fault *fault)
 {
 	greg_t *regs = uc->uc_mcontext.gregs;
 	u64 a = 0, b = 0, flags;
 
 	switch (in->kind) {
 	case INSN_MOVS:
-		if (insn_access(string_addr(uc, s, REG_RSI), &a, in->size, false, fault) ||
+		if (insn_access(string_addr(uc, s, REG_RSI), &a, in->size, false,
+				fault) ||
 		    insn_access(string_addr(uc, s, REG_RDI), &a, in->size, true, fault))
 			return INSN_FAULT;
 		break;
@@ -187,7 +193,8 @@ static enum insn_result string_element(const struct insn *in, ucontext_t *uc,
 	default:
 		if (in->kind == INSN_SCAS)
 			a = regs[REG_RAX];
-		else if (insn_access(string_addr(uc, s, REG_RSI), &a, in->size, false, fault))
+		else if (insn_access(string_addr(uc, s, REG_RSI), &a, in->size, false,
+				     fault))
 			return INSN_FAULT;
 		if (insn_access(string_addr(uc, s, REG_RDI), &b, in->size, false, fault))
 			return INSN_FAULT;
@@ -202,7 +209,8 @@ static enum insn_result string_element(const struct insn *in, ucontext_t *uc,
 	return INSN_DONE;
 }
 
-static bool string_traps(const struct insn *in, const ucontext_t *uc, const struct string_regs *s)
+static bool string_traps(const struct insn *in, const ucontext_t *uc,
+			 const struct string_regs *s)
 {
 	if (in->kind != INSN_STOS && in->kind != INSN_SCAS &&
 	    insn_traps(string_addr(uc, s, REG_RSI), in->size))
@@ -210,12 +218,15 @@ static bool string_traps(const struct insn *in, const ucontext_t *uc, const stru
 	return in->kind != INSN_LODS && insn_traps(string_addr(uc, s, REG_RDI), in->size);
 }
 
-static enum insn_result do_string(const struct insn *in, ucontext_t *uc, struct insn_fault *fault)
+static enum insn_result do_string(const struct insn *in, ucontext_t *uc,
+				  struct insn_fault *fault)
 {
 	greg_t *regs = uc->uc_mcontext.gregs;
 	struct string_regs s = {
 		.mask = in->addr_size == 4 ? 0xffffffffULL : ~0ULL,
-		.si_base = in->kind == INSN_STOS || in->kind == INSN_SCAS ? 0 : seg_base(in->seg),
+		.si_base = in->kind == INSN_STOS || in->kind == INSN_SCAS
+				   ? 0
+				   : seg_base(in->seg),
 		.step = regs[REG_EFL] & FLAG_DF ? -(s64)in->size : in->size,
 	};
 	bool compares = in->kind == INSN_CMPS || in->kind == INSN_SCAS;
@@ -245,7 +256,8 @@ static enum insn_result do_string(const struct insn *in, ucontext_t *uc, struct 
  * 64 bytes to the address in a register. ENQCMD says in ZF whether the command was
  * taken: a device takes it, memory does not (Intel SDM, ENQCMD).
  */
-static enum insn_result do_direct(const struct insn *in, ucontext_t *uc, struct insn_fault *fault)
+static enum insn_result do_direct(const struct insn *in, ucontext_t *uc,
+				  struct insn_fault *fault)
 {
 	greg_t *regs = uc->uc_mcontext.gregs;
 	u64 to = reg_get(uc, in->reg);
@@ -255,7 +267,7 @@ static enum insn_result do_direct(const struct insn *in, ucontext_t *uc, struct 
 	if (in->addr_size == 4)
 		to = (u32)to;
 	if (to & 63) {
-		*fault = (struct insn_fault){ SIGSEGV, SI_KERNEL, 0 };
+		*fault = (struct insn_fault){SIGSEGV, SI_KERNEL, 0};
 		return INSN_FAULT;
 	}
 	if (insn_access(insn_address(in, uc), data, 64, false, fault))
@@ -273,7 +285,8 @@ static enum insn_result do_direct(const struct insn *in, ucontext_t *uc, struct 
 	return done(in, uc);
 }
 
-enum insn_result insn_execute(const struct insn *in, ucontext_t *uc, struct insn_fault *fault)
+enum insn_result insn_execute(const struct insn *in, ucontext_t *uc,
+			      struct insn_fault *fault)
 {
 	switch (in->kind) {
 	case INSN_LOAD:

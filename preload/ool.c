@@ -20,14 +20,14 @@
 
 #define FPSTATE_SW     464
 #define FPSTATE_MAGIC1 0x46505853U
-#define XSTATE_KEPT 0xe7ULL /* x87, SSE, AVX, AVX-512 */
+#define XSTATE_KEPT    0xe7ULL /* x87, SSE, AVX, AVX-512 */
 
 struct ool_state {
-	u64 gpr[16];	  /* 0: [4] is not used */
-	u64 flags;	  /* 128 */
-	void *thunk;	  /* 136 */
-	void *fpstate;	  /* 144; NULL: not needed */
-	u64 components;	  /* 152; 0: an FXSAVE area */
+	u64 gpr[16];	/* 0: [4] is not used */
+	u64 flags;	/* 128 */
+	void *thunk;	/* 136 */
+	void *fpstate;	/* 144; NULL: not needed */
+	u64 components; /* 152; 0: an FXSAVE area */
 };
 
 /* Loads the state, calls the thunk, keeps the state. */
@@ -184,7 +184,7 @@ bool ool_prepare(struct insn *in, const ZydisDecodedInstruction *zi,
 {
 	ZydisRegister scratch = ZYDIS_REGISTER_NONE;
 	ZydisEncoderRequest req;
-	u8 code[THUNK_SIZE] = { 0 };
+	u8 code[THUNK_SIZE] = {0};
 	ZyanUSize len = 15;
 
 	if (mem_op >= zi->operand_count_visible || uses(zi, ops, ZYDIS_REGISTER_RSP) ||
@@ -224,8 +224,8 @@ bool ool_prepare(struct insn *in, const ZydisDecodedInstruction *zi,
 	case ZYDIS_MNEMONIC_BTC:
 		if (ops[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
 			in->bit_string = true;
-			in->reg = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64,
-								   ops[1].reg.value) -
+			in->reg = ZydisRegisterGetLargestEnclosing(
+					  ZYDIS_MACHINE_MODE_LONG_64, ops[1].reg.value) -
 				  ZYDIS_REGISTER_RAX;
 			in->reg_size = ops[1].size / 8;
 		}
@@ -238,7 +238,8 @@ bool ool_prepare(struct insn *in, const ZydisDecodedInstruction *zi,
 
 static void set_fpstate(struct ool_state *s, ucontext_t *uc)
 {
-	/* What the kernel says of the area, in the bytes that FXSAVE leaves to software. */
+	/* What the kernel says of the area, in the bytes that FXSAVE leaves to software.
+	 */
 	struct {
 		u32 magic1, extended_size;
 		u64 xfeatures;
@@ -288,7 +289,7 @@ enum insn_result ool_execute(const struct insn *in, ucontext_t *uc, u64 addr,
 {
 	greg_t *regs = uc->uc_mcontext.gregs;
 	u8 buf[INSN_MAX_MEM] __aligned(64);
-	struct ool_state s = { .thunk = in->thunk };
+	struct ool_state s = {.thunk = in->thunk};
 	u64 bit_reg = 0;
 
 	for (unsigned i = 0; i < 16; i++)
@@ -301,9 +302,9 @@ enum insn_result ool_execute(const struct insn *in, ucontext_t *uc, u64 addr,
 		s64 bit;
 
 		bit_reg = s.gpr[in->reg];
-		bit = in->reg_size == 2 ? (s16)bit_reg :
-		      in->reg_size == 4 ? (s32)bit_reg :
-					  (s64)bit_reg;
+		bit = in->reg_size == 2	  ? (s16)bit_reg
+		      : in->reg_size == 4 ? (s32)bit_reg
+					  : (s64)bit_reg;
 		addr += (bit >> (3 + __builtin_ctz(in->reg_size))) * in->reg_size;
 		if (in->addr_size == 4)
 			addr = (u32)addr;

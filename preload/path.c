@@ -15,10 +15,17 @@
 
 /* What is the machine's as a whole: nothing of the host's shows through. */
 static const char *const whole[] = {
-	"/sys/bus/pci",	      "/sys/devices/pci",   "/sys/kernel/iommu_groups",
-	"/sys/class/vfio",    "/sys/class/iommu",   "/sys/module/vfio",
-	"/sys/module/iommufd", "/sys/devices/virtual/vfio", "/sys/devices/virtual/iommu",
-	"/dev/vfio",	      "/dev/iommu",
+	"/sys/bus/pci",
+	"/sys/devices/pci",
+	"/sys/kernel/iommu_groups",
+	"/sys/class/vfio",
+	"/sys/class/iommu",
+	"/sys/module/vfio",
+	"/sys/module/iommufd",
+	"/sys/devices/virtual/vfio",
+	"/sys/devices/virtual/iommu",
+	"/dev/vfio",
+	"/dev/iommu",
 };
 
 static bool has_prefix(const char *path, const char *prefix)

@@ -50,7 +50,7 @@ static void set_hidden(int fd, bool on)
 /* High, where a program that counts on small numbers does not notice. */
 static int hidden_floor(void)
 {
-	struct rlimit lim = { .rlim_cur = 1024 };
+	struct rlimit lim = {.rlim_cur = 1024};
 	u64 top;
 
 	sc4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &lim);
@@ -120,7 +120,7 @@ void proc_forked(void)
 
 static int connect_server(void)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	size_t len = strlen(proc_socket);
 	long fd, ret;
 
@@ -144,9 +144,11 @@ static int connect_server(void)
 static int hello(struct proc *p, int *memfd)
 {
 	struct wire_request req = {
-		.op = WIRE_HELLO, .a = WIRE_VERSION, .b = WIRE_FEATURE_INLINE_STORES,
+		.op = WIRE_HELLO,
+		.a = WIRE_VERSION,
+		.b = WIRE_FEATURE_INLINE_STORES,
 	};
-	struct conn_answer ans = { .fd = -1 };
+	struct conn_answer ans = {.fd = -1};
 	int ret;
 
 	ret = control_call(p, &req, NULL, 0, &ans);
@@ -188,7 +190,8 @@ static int setup(struct proc *p)
 	proc_hw.copy = host_copy;
 	units_register(&proc_hw);
 	proc_hw.endpoint_models = endpoint_models;
-	/* Where only a parent may touch a process's memory: DMA may come from any program. */
+	/* Where only a parent may touch a process's memory: DMA may come from any
+	 * program. */
 	sc2(SYS_prctl, PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 	return 0;
 }
@@ -196,13 +199,14 @@ static int setup(struct proc *p)
 static struct proc *proc_page_make(void)
 {
 	struct proc *p = sys_map(NULL, sizeof(*p), PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *expected = NULL;
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		    *expected = NULL;
 
 	if ((long)p < 0)
 		return NULL;
 	sc3(SYS_madvise, p, sizeof(*p), MADV_WIPEONFORK);
-	if (!__atomic_compare_exchange_n(&proc_page, &expected, p, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_SEQ_CST)) {
+	if (!__atomic_compare_exchange_n(&proc_page, &expected, p, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 		sys_unmap(p, sizeof(*p));
 		p = expected;
 	}
@@ -317,7 +321,8 @@ __attribute__((constructor(101))) static void preload_start(void)
 			continue;
 		take_variable(*e, WIRE_ENV_SOCKET "=", socket_path, sizeof(socket_path),
 			      &proc_socket);
-		take_variable(*e, WIRE_ENV_ROOT "=", root_path, sizeof(root_path), &proc_root);
+		take_variable(*e, WIRE_ENV_ROOT "=", root_path, sizeof(root_path),
+			      &proc_root);
 		if (!strcmp(*e, WIRE_ENV_REDIRECT "=1"))
 			proc_redirect = true;
 	}

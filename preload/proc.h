@@ -38,7 +38,7 @@ struct proc {
 	_Atomic u32 engine_word;   /* futex: work has come */
 	u32 note_head, note_tail;
 	u32 notes_lost;
-	_Atomic u32 iobuf_used;	   /* bit map */
+	_Atomic u32 iobuf_used; /* bit map */
 	_Atomic u64 engine_work[HW_MAX_FUNCTIONS / 64];
 };
 
@@ -58,7 +58,8 @@ static inline struct proc *proc_get(void)
 {
 	struct proc *p = proc_page;
 
-	if (likely(p && atomic_load_explicit(&p->state, memory_order_acquire) == PROC_READY))
+	if (likely(p &&
+		   atomic_load_explicit(&p->state, memory_order_acquire) == PROC_READY))
 		return p;
 	return proc_setup();
 }
@@ -77,8 +78,8 @@ static inline bool proc_used(void)
 }
 
 /* Hidden descriptors: high numbers, close-on-exec. */
-int fd_hide(int fd);	   /* moves @fd there; closes @fd; -errno */
-int fd_hide_dup(int fd);   /* a hidden duplicate */
+int fd_hide(int fd);	 /* moves @fd there; closes @fd; -errno */
+int fd_hide_dup(int fd); /* a hidden duplicate */
 void fd_unhide_close(int fd);
 bool fd_is_hidden(int fd);
 /* @fd is about to be overwritten (dup2): move what is hidden there away. */

@@ -13,7 +13,7 @@
 #define NSIG_KERNEL 64
 
 static struct kaction actions[NSIG_KERNEL + 1]; /* of ours: all; of others: mask only */
-static u64 masks_had[NSIG_KERNEL + 1];		/* bits of ours in the sa_mask of others */
+static u64 masks_had[NSIG_KERNEL + 1]; /* bits of ours in the sa_mask of others */
 static void (*our_handler)(int, siginfo_t *, void *);
 static _Atomic bool installed;
 
@@ -22,7 +22,7 @@ static __thread kset_t pending __attribute__((tls_model("initial-exec")));
 
 static const struct {
 	int sig, stand_in;
-} stand_ins[] = { { SIGSEGV, 64 }, { SIGBUS, 63 }, { SIGILL, 62 } };
+} stand_ins[] = {{SIGSEGV, 64}, {SIGBUS, 63}, {SIGILL, 62}};
 
 static bool is_ours(int sig)
 {
@@ -106,7 +106,7 @@ struct moved_call {
 static void call_moved(void *arg)
 {
 	struct moved_call *c = arg;
-	stack_t off = { .ss_flags = SS_DISABLE };
+	stack_t off = {.ss_flags = SS_DISABLE};
 
 	sc2(SYS_sigaltstack, &off, NULL);
 	c->fn(c->arg);
@@ -126,7 +126,7 @@ static void *interrupted_sp(const ucontext_t *uc)
 
 void on_interrupted_stack(ucontext_t *uc, void (*fn)(void *), void *arg)
 {
-	struct moved_call c = { fn, arg };
+	struct moved_call c = {fn, arg};
 
 	if (on_altstack(uc))
 		call_on(interrupted_sp(uc), call_moved, &c);
@@ -141,7 +141,7 @@ static long raw_action(int sig, const struct kaction *act, struct kaction *old)
 
 void signals_install(void (*handler)(int, siginfo_t *, void *))
 {
-	static const int sigs[] = { SIGSEGV, SIGBUS, SIGILL };
+	static const int sigs[] = {SIGSEGV, SIGBUS, SIGILL};
 	struct kaction act = {
 		.handler = (void *)handler,
 		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | KSA_RESTORER,
@@ -164,12 +164,13 @@ void signals_install(void (*handler)(int, siginfo_t *, void *))
 /* The default action, now: the process ends with this signal. */
 static void die(int sig, siginfo_t *si, bool again)
 {
-	struct kaction dfl = { .handler = SIG_DFL };
+	struct kaction dfl = {.handler = SIG_DFL};
 	kset_t set = KSIG(sig);
 
 	raw_action(sig, &dfl, NULL);
 	sc4(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, NULL, sizeof(set));
-	/* A fault of the program's own comes again when it goes on: the better core file. */
+	/* A fault of the program's own comes again when it goes on: the better core file.
+	 */
 	if (!again)
 		sc4(SYS_rt_tgsigqueueinfo, self_pid(), self_tid(), sig, si);
 	if (!again)
@@ -193,7 +194,8 @@ static void run_handler(void *arg)
 	was = mask_to_program(was);
 	memcpy(&d->uc->uc_sigmask, &was, sizeof(was));
 	if (d->act.flags & SA_SIGINFO)
-		((void (*)(int, siginfo_t *, void *))d->act.handler)(d->sig, d->si, d->uc);
+		((void (*)(int, siginfo_t *, void *))d->act.handler)(d->sig, d->si,
+								     d->uc);
 	else
 		((void (*)(int))d->act.handler)(d->sig);
 	memcpy(&was, &d->uc->uc_sigmask, sizeof(was));
@@ -257,7 +259,7 @@ static void run_on_interrupted_stack(struct delivery *d)
 
 static void deliver(int sig, siginfo_t *si, ucontext_t *uc, bool made_up)
 {
-	struct delivery d = { .sig = sig, .si = si, .uc = uc };
+	struct delivery d = {.sig = sig, .si = si, .uc = uc};
 	bool fault = si->si_code > 0;
 	struct proc *p = proc_page;
 	kset_t was, mask;

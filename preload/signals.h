@@ -29,7 +29,8 @@ void signals_install(void (*handler)(int, siginfo_t *, void *));
 
 /* @sig is the program's: do what it asked for. May not return. */
 void signals_chain(int sig, siginfo_t *si, ucontext_t *uc);
-/* The same with another signal than the one that came (SIGBUS for a page without memory). */
+/* The same with another signal than the one that came (SIGBUS for a page without memory).
+ */
 void signals_deliver(int sig, int code, u64 addr, siginfo_t *si, ucontext_t *uc);
 
 /* The program's set as it goes to the kernel, and back. */

@@ -17,19 +17,21 @@
 #include "base/err.h"
 #include "machine/sys.h"
 
-#define sc0(nr)			   sys_call(nr, 0, 0, 0, 0, 0, 0)
-#define sc1(nr, a)		   sys_call(nr, (long)(a), 0, 0, 0, 0, 0)
-#define sc2(nr, a, b)		   sys_call(nr, (long)(a), (long)(b), 0, 0, 0, 0)
-#define sc3(nr, a, b, c)	   sys_call(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define sc4(nr, a, b, c, d)	   sys_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define sc5(nr, a, b, c, d, e)	   sys_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
-#define sc6(nr, a, b, c, d, e, f)                                                        \
+#define sc0(nr)		    sys_call(nr, 0, 0, 0, 0, 0, 0)
+#define sc1(nr, a)	    sys_call(nr, (long)(a), 0, 0, 0, 0, 0)
+#define sc2(nr, a, b)	    sys_call(nr, (long)(a), (long)(b), 0, 0, 0, 0)
+#define sc3(nr, a, b, c)    sys_call(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define sc4(nr, a, b, c, d) sys_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define sc5(nr, a, b, c, d, e) \
+	sys_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define sc6(nr, a, b, c, d, e, f) \
 	sys_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* The kernel's signal set: one word. */
 typedef u64 kset_t;
-#define KSIG(n)	  (1ULL << ((n)-1))
-#define KSET_SYNC (KSIG(SIGSEGV) | KSIG(SIGBUS) | KSIG(SIGILL) | KSIG(SIGFPE) | KSIG(SIGTRAP))
+#define KSIG(n) (1ULL << ((n)-1))
+#define KSET_SYNC \
+	(KSIG(SIGSEGV) | KSIG(SIGBUS) | KSIG(SIGILL) | KSIG(SIGFPE) | KSIG(SIGTRAP))
 /* Those that this library takes for itself. */
 #define KSET_OURS (KSIG(SIGSEGV) | KSIG(SIGBUS) | KSIG(SIGILL))
 

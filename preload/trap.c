@@ -63,9 +63,12 @@ static bool memory_enabled(u32 fn)
 
 static void note_outside(const struct bar_map *m, u64 off, unsigned len, bool write)
 {
-	struct wire_request req = { .op = WIRE_NOTE_MMIO, .a = (u64)m->function << 8 | m->bar,
-				    .b = off, .c = len,
-				    .d = WIRE_MMIO_OUTSIDE | (write ? WIRE_MMIO_WRITE : 0) };
+	struct wire_request req = {.op = WIRE_NOTE_MMIO,
+				   .a = (u64)m->function << 8 | m->bar,
+				   .b = off,
+				   .c = len,
+				   .d = WIRE_MMIO_OUTSIDE |
+					(write ? WIRE_MMIO_WRITE : 0)};
 	u64 frames[16];
 	unsigned n = frames_here(frames, ARRAY_SIZE(frames));
 	struct proc *p = proc_get();
@@ -74,18 +77,18 @@ static void note_outside(const struct bar_map *m, u64 off, unsigned len, bool wr
 		control_note(p, &req, NULL, 0, frames, n, true);
 }
 
-static int bar_access(const struct bar_map *m, u64 addr, void *buf, unsigned len, bool write,
-		      struct insn_fault *fault)
+static int bar_access(const struct bar_map *m, u64 addr, void *buf, unsigned len,
+		      bool write, struct insn_fault *fault)
 {
 	u64 off = m->offset + (addr - m->addr);
 	int ret;
 
 	if (!m->prot || (write && !(m->prot & PROT_WRITE))) {
-		*fault = (struct insn_fault){ SIGSEGV, SEGV_ACCERR, addr };
+		*fault = (struct insn_fault){SIGSEGV, SEGV_ACCERR, addr};
 		return -EFAULT;
 	}
 	if (!memory_enabled(m->function)) {
-		*fault = (struct insn_fault){ SIGBUS, BUS_ADRERR, addr };
+		*fault = (struct insn_fault){SIGBUS, BUS_ADRERR, addr};
 		return -EFAULT;
 	}
 	if (write)
@@ -101,10 +104,11 @@ static int bar_access(const struct bar_map *m, u64 addr, void *buf, unsigned len
 	return 0;
 }
 
-static int plain_access(u64 addr, void *buf, unsigned len, bool write, struct insn_fault *fault)
+static int plain_access(u64 addr, void *buf, unsigned len, bool write,
+			struct insn_fault *fault)
 {
-	struct guard_result r = write ? guarded_copy((void *)addr, buf, len) :
-					guarded_copy(buf, (const void *)addr, len);
+	struct guard_result r = write ? guarded_copy((void *)addr, buf, len)
+				      : guarded_copy(buf, (const void *)addr, len);
 
 	if (!r.left)
 		return 0;
@@ -159,7 +163,7 @@ static void hex(char *out, u64 val)
 static __noreturn void unknown_instruction(u64 rip, u64 addr)
 {
 	char text[128], num[17];
-	struct kaction dfl = { .handler = (void *)SIG_DFL };
+	struct kaction dfl = {.handler = (void *)SIG_DFL};
 	kset_t none = 0;
 
 	insn_describe(rip, text, sizeof(text));
@@ -195,7 +199,8 @@ static bool direct_store(const struct insn *in)
 		return true;
 	/* MOVDIRI: 0f 38 f9, without a prefix that makes it something else. */
 	for (unsigned i = 0; in->kind == INSN_STORE && i + 2 < in->len; i++) {
-		if (in->bytes[i] == 0x0f && in->bytes[i + 1] == 0x38 && in->bytes[i + 2] == 0xf9)
+		if (in->bytes[i] == 0x0f && in->bytes[i + 1] == 0x38 &&
+		    in->bytes[i + 2] == 0xf9)
 			return true;
 	}
 	return false;
@@ -207,7 +212,8 @@ static void emulate(void *arg)
 	struct insn in;
 
 	/* A child that was forked: the machine is tied anew. */
-	if (!proc_get() || !insn_get(t->rip, &in) || (t->direct_only && !direct_store(&in)))
+	if (!proc_get() || !insn_get(t->rip, &in) ||
+	    (t->direct_only && !direct_store(&in)))
 		return;
 	t->ours = true;
 	t->result = insn_execute(&in, t->uc, &t->fault);
@@ -217,8 +223,10 @@ static void emulate(void *arg)
 /* Return: false: it is the program's after all. */
 static bool trap(siginfo_t *si, ucontext_t *uc, bool direct_only)
 {
-	struct trap t = { .si = si, .uc = uc, .rip = uc->uc_mcontext.gregs[REG_RIP],
-			  .direct_only = direct_only };
+	struct trap t = {.si = si,
+			 .uc = uc,
+			 .rip = uc->uc_mcontext.gregs[REG_RIP],
+			 .direct_only = direct_only};
 
 	/* The alternate stack may be a small one. */
 	on_interrupted_stack(uc, emulate, &t);
@@ -243,7 +251,7 @@ static void handler(int sig, siginfo_t *si, void *ctx)
 
 	if (si->si_code > 0) {
 		if (sig != SIGILL && guard_fixup(uc, addr)) {
-			guard_fault = (struct insn_fault){ sig, si->si_code, addr };
+			guard_fault = (struct insn_fault){sig, si->si_code, addr};
 			return;
 		}
 		if (sig == SIGSEGV && si->si_code == SEGV_ACCERR && bars_find(addr, &m) &&

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The handler of SIGSEGV, SIGBUS and SIGILL: register accesses, guarded copies, the rest. */
+/* The handler of SIGSEGV, SIGBUS and SIGILL: register accesses, guarded copies, the rest.
+ */
 #ifndef MOAT_PRELOAD_TRAP_H
 #define MOAT_PRELOAD_TRAP_H
 

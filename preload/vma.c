@@ -39,16 +39,19 @@ bool vma_pinned(u64 addr, u64 len)
 	return last && addr <= last && addr + len - 1 >= first;
 }
 
-static long vma_note(struct proc *p, u64 a, u64 b, u32 what, u64 d, struct conn_answer *ans)
+static long vma_note(struct proc *p, u64 a, u64 b, u32 what, u64 d,
+		     struct conn_answer *ans)
 {
-	struct wire_request req = { .op = WIRE_NOTE_VMA, .a = a, .b = b, .c = what, .d = d };
+	struct wire_request req = {
+		.op = WIRE_NOTE_VMA, .a = a, .b = b, .c = what, .d = d};
 
 	return control_call(p, &req, NULL, 0, ans);
 }
 
 /* Calls @fn for each pinned piece of [addr, addr + len). */
 static void for_each_pinned(struct proc *p, u64 addr, u64 len,
-			    void (*fn)(struct proc *p, u64 addr, u64 len, void *arg), void *arg)
+			    void (*fn)(struct proc *p, u64 addr, u64 len, void *arg),
+			    void *arg)
 {
 	u64 end = addr + len;
 
@@ -102,7 +105,8 @@ static bool move_pages(struct proc *p, u64 addr, u64 len, bool keep)
 	void *to;
 	long ret;
 
-	to = sys_map(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	to = sys_map(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		     -1, 0);
 	if ((u64)to >= (u64)-MAX_ERRNO)
 		return false;
 	host_moved(addr, len, (u64)to);
@@ -200,9 +204,9 @@ static const char *number(const char *s, const char *end, unsigned base, u64 *ou
 {
 	*out = 0;
 	for (; s < end; s++) {
-		unsigned d = *s >= '0' && *s <= '9' ? *s - '0' :
-			     *s >= 'a' && *s <= 'f' ? *s - 'a' + 10 :
-						      99;
+		unsigned d = *s >= '0' && *s <= '9'   ? *s - '0'
+			     : *s >= 'a' && *s <= 'f' ? *s - 'a' + 10
+						      : 99;
 
 		if (d >= base)
 			break;
@@ -234,7 +238,8 @@ static void for_each_mapping(bool (*fn)(const struct mapping *m, void *arg), voi
 {
 	char buf[4096];
 	size_t have = 0;
-	long fd = sc4(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0), n;
+	long fd = sc4(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0),
+	     n;
 	bool stop = false;
 
 	if (fd < 0)
@@ -275,7 +280,7 @@ static bool check_private(const struct mapping *m, void *arg)
 
 bool vma_private(u64 addr)
 {
-	struct find_private f = { .addr = addr };
+	struct find_private f = {.addr = addr};
 
 	for_each_mapping(check_private, &f);
 	return f.result;
@@ -315,7 +320,7 @@ static void copy_piece(struct proc *p, u64 addr, u64 len, void *arg)
 
 void vma_file_cut(int fd, u64 start, u64 end)
 {
-	struct file_cut c = { .start = ALIGN_DOWN(start, PAGE_SIZE), .end = end };
+	struct file_cut c = {.start = ALIGN_DOWN(start, PAGE_SIZE), .end = end};
 	struct proc *p;
 
 	if (likely(!vma_pinned(0, ~0ULL)))

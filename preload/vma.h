@@ -13,7 +13,8 @@ bool vma_pinned(u64 addr, u64 len);
 
 /*
  * [@addr, @addr + @len) is about to be unmapped or replaced: move what is pinned in it to
- * a hidden place. @keep_mapping: the range stays mapped, without its pages (MADV_DONTNEED).
+ * a hidden place. @keep_mapping: the range stays mapped, without its pages
+ * (MADV_DONTNEED).
  */
 void vma_vanish(u64 addr, u64 len, bool keep_mapping);
 /* The program's own mremap: [@from, @from + @len) is now at @to. */
@@ -22,7 +23,8 @@ void vma_moved(u64 from, u64 len, u64 to);
 void vma_protected(u64 addr, u64 len);
 /* A file shrinks or gets a hole at [@start, @end): keep what is pinned of it. */
 void vma_file_cut(int fd, u64 start, u64 end);
-/* Is the range a private mapping or anonymous memory (so that dropping pages loses them)? */
+/* Is the range a private mapping or anonymous memory (so that dropping pages loses them)?
+ */
 bool vma_private(u64 addr);
 
 /*

@@ -42,13 +42,13 @@
 #define EDU_CMD	   0x98
 #define EDU_BUFFER 0x40000UL
 
-#define CHECK(cond)                                                                      \
-	do {                                                                             \
-		if (!(cond)) {                                                           \
-			fprintf(stderr, "%s:%d: %s (errno %d)\n", __func__, __LINE__,    \
-				#cond, errno);                                           \
-			_exit(1);                                                        \
-		}                                                                        \
+#define CHECK(cond)                                                                   \
+	do {                                                                          \
+		if (!(cond)) {                                                        \
+			fprintf(stderr, "%s:%d: %s (errno %d)\n", __func__, __LINE__, \
+				#cond, errno);                                        \
+			_exit(1);                                                     \
+		}                                                                     \
 	} while (0)
 
 /* Has it died of @sig? AddressSanitizer tells of it and exits instead. */
@@ -82,12 +82,13 @@ static void wr64(unsigned off, uint64_t val)
 
 static void open_device(void)
 {
-	struct vfio_region_info reg = { .argsz = sizeof(reg), .index = 0 };
-	struct vfio_region_info conf = { .argsz = sizeof(conf),
-					 .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	struct vfio_region_info reg = {.argsz = sizeof(reg), .index = 0};
+	struct vfio_region_info conf = {.argsz = sizeof(conf),
+					.index = VFIO_PCI_CONFIG_REGION_INDEX};
 	char link[128], path[32];
 	uint16_t cmd = 6;
-	ssize_t n = readlink("/sys/bus/pci/devices/" BDF "/iommu_group", link, sizeof(link) - 1);
+	ssize_t n = readlink("/sys/bus/pci/devices/" BDF "/iommu_group", link,
+			     sizeof(link) - 1);
 
 	CHECK(n > 0);
 	link[n] = 0;
@@ -103,24 +104,28 @@ static void open_device(void)
 	CHECK(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &reg));
 	CHECK(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &conf));
 	CHECK(pwrite(device, &cmd, 2, conf.offset + 4) == 2);
-	bar = mmap(NULL, reg.size, PROT_READ | PROT_WRITE, MAP_SHARED, device, reg.offset);
+	bar = mmap(NULL, reg.size, PROT_READ | PROT_WRITE, MAP_SHARED, device,
+		   reg.offset);
 	CHECK(bar != MAP_FAILED);
 	bar_size = reg.size;
 }
 
 static int map_dma(void *va, uint64_t iova, uint64_t size)
 {
-	struct vfio_iommu_type1_dma_map m = { .argsz = sizeof(m), .vaddr = (uintptr_t)va,
-					      .iova = iova, .size = size,
-					      .flags = VFIO_DMA_MAP_FLAG_READ |
-						       VFIO_DMA_MAP_FLAG_WRITE };
+	struct vfio_iommu_type1_dma_map m = {.argsz = sizeof(m),
+					     .vaddr = (uintptr_t)va,
+					     .iova = iova,
+					     .size = size,
+					     .flags = VFIO_DMA_MAP_FLAG_READ |
+						      VFIO_DMA_MAP_FLAG_WRITE};
 
 	return ioctl(container, VFIO_IOMMU_MAP_DMA, &m);
 }
 
 static int unmap_dma(uint64_t iova, uint64_t size)
 {
-	struct vfio_iommu_type1_dma_unmap u = { .argsz = sizeof(u), .iova = iova, .size = size };
+	struct vfio_iommu_type1_dma_unmap u = {
+		.argsz = sizeof(u), .iova = iova, .size = size};
 
 	return ioctl(container, VFIO_IOMMU_UNMAP_DMA, &u);
 }
@@ -156,7 +161,8 @@ static bool alive(void)
 
 static void *anon(size_t len)
 {
-	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
 
 	CHECK(p != MAP_FAILED);
 	return p;
@@ -170,31 +176,33 @@ static int wait_child(pid_t pid)
 	return status;
 }
 
-#define IN_CHILD(code)                                                                   \
-	({                                                                               \
-		pid_t _pid = fork();                                                     \
-		CHECK(_pid >= 0);                                                        \
-		if (!_pid) {                                                             \
-			code;                                                            \
-			_exit(0);                                                        \
-		}                                                                        \
-		wait_child(_pid);                                                        \
+#define IN_CHILD(code)               \
+	({                           \
+		pid_t _pid = fork(); \
+		CHECK(_pid >= 0);    \
+		if (!_pid) {         \
+			code;        \
+			_exit(0);    \
+		}                    \
+		wait_child(_pid);    \
 	})
 
 /* ---- descriptors ---- */
 
 static void descriptors(void)
 {
-	struct vfio_device_info info = { .argsz = sizeof(info) };
-	struct epoll_event ev = { .events = EPOLLIN };
+	struct vfio_device_info info = {.argsz = sizeof(info)};
+	struct epoll_event ev = {.events = EPOLLIN};
 	struct stat st, st2;
 	struct pollfd pfd;
 	fd_set r;
 	int fd, ep, low;
 	uint32_t id;
 
-	CHECK(!fstat(container, &st) && S_ISCHR(st.st_mode) && st.st_rdev == makedev(10, 196));
-	CHECK(!stat("/dev/vfio/vfio", &st2) && S_ISCHR(st2.st_mode) && st2.st_rdev == st.st_rdev);
+	CHECK(!fstat(container, &st) && S_ISCHR(st.st_mode) &&
+	      st.st_rdev == makedev(10, 196));
+	CHECK(!stat("/dev/vfio/vfio", &st2) && S_ISCHR(st2.st_mode) &&
+	      st2.st_rdev == st.st_rdev);
 	CHECK(!fstat(group, &st) && S_ISCHR(st.st_mode));
 	CHECK((fcntl(device, F_GETFL) & O_ACCMODE) == O_RDWR);
 	CHECK(lseek(device, 0, SEEK_CUR) < 0 && errno == ESPIPE);
@@ -203,11 +211,12 @@ static void descriptors(void)
 	CHECK(write(container, &id, 4) < 0 && errno == EINVAL);
 	CHECK(read(group, &id, 4) < 0 && errno == EINVAL);
 
-	pfd = (struct pollfd){ .fd = device, .events = POLLIN | POLLOUT };
+	pfd = (struct pollfd){.fd = device, .events = POLLIN | POLLOUT};
 	CHECK(poll(&pfd, 1, -1) == 1 && pfd.revents == (POLLIN | POLLOUT));
 	FD_ZERO(&r);
 	FD_SET(container, &r);
-	CHECK(select(container + 1, &r, NULL, NULL, NULL) == 1 && FD_ISSET(container, &r));
+	CHECK(select(container + 1, &r, NULL, NULL, NULL) == 1 &&
+	      FD_ISSET(container, &r));
 	ep = epoll_create1(0);
 	CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, device, &ev) < 0 && errno == EPERM);
 
@@ -216,7 +225,8 @@ static void descriptors(void)
 	close(low);
 	fd = dup(device);
 	CHECK(fd == low);
-	CHECK(!ioctl(fd, VFIO_DEVICE_GET_INFO, &info) && info.num_regions >= VFIO_PCI_NUM_REGIONS);
+	CHECK(!ioctl(fd, VFIO_DEVICE_GET_INFO, &info) &&
+	      info.num_regions >= VFIO_PCI_NUM_REGIONS);
 	CHECK(pread(fd, &id, 4, 0) == 4 && (id & 0xff) == 0xed);
 	fd = fcntl(device, F_DUPFD_CLOEXEC, 300);
 	CHECK(fd == 300 && pread(fd, &id, 4, 0) == 4);
@@ -257,7 +267,8 @@ static void sysfs_write_errno(void)
 	CHECK(write(fd, "0000:77:00.0", 12) < 0 && errno == ENODEV);
 	CHECK((fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY);
 	close(fd);
-	CHECK(open("/sys/bus/pci/drivers/vfio-pci/nonsense", O_WRONLY) < 0 && errno == ENOENT);
+	CHECK(open("/sys/bus/pci/drivers/vfio-pci/nonsense", O_WRONLY) < 0 &&
+	      errno == ENOENT);
 	/* Through stdio the error comes with the flush. */
 	f = fopen("/sys/bus/pci/drivers/vfio-pci/bind", "w");
 	CHECK(f);
@@ -312,18 +323,19 @@ static void fork_drives_device(void)
 
 	CHECK(map_dma(mem, 0x1000, 4096) == 0);
 	CHECK(IN_CHILD({
-		CHECK(alive());
-		/* The child's memory is another's; the parent's is still what is mapped. */
-		to_device(0x1000, 64);
-		from_device(0x1000 + 128, 64);
-		CHECK(map_dma(anon(4096), 0x2000, 4096) == 0);
-		CHECK(unmap_dma(0x2000, 4096) == 0);
-	}) == 0);
+		      CHECK(alive());
+		      /* The child's memory is another's; the parent's is still what is
+		       * mapped. */
+		      to_device(0x1000, 64);
+		      from_device(0x1000 + 128, 64);
+		      CHECK(map_dma(anon(4096), 0x2000, 4096) == 0);
+		      CHECK(unmap_dma(0x2000, 4096) == 0);
+	      }) == 0);
 	memset(mem, 0x5a, 64);
 	CHECK(IN_CHILD({
-		to_device(0x1000, 64);
-		from_device(0x1000 + 256, 64);
-	}) == 0);
+		      to_device(0x1000, 64);
+		      from_device(0x1000 + 256, 64);
+	      }) == 0);
 	CHECK(!memcmp(mem + 256, mem, 64));
 	CHECK(alive());
 }
@@ -353,15 +365,15 @@ static void exec_keeps_descriptor(void)
 	snprintf(arg, sizeof(arg), "%d", device);
 	CHECK(fcntl(device, F_SETFD, 0) == 0);
 	CHECK(IN_CHILD({
-		execl("/proc/self/exe", "preload", "exec-child", arg, NULL);
-		_exit(1);
-	}) == 0);
+		      execl("/proc/self/exe", "preload", "exec-child", arg, NULL);
+		      _exit(1);
+	      }) == 0);
 	CHECK(alive());
 }
 
 static void exec_child(void)
 {
-	struct vfio_device_info info = { .argsz = sizeof(info) };
+	struct vfio_device_info info = {.argsz = sizeof(info)};
 	uint32_t id;
 
 	CHECK(!ioctl(exec_fd, VFIO_DEVICE_GET_INFO, &info));
@@ -372,10 +384,12 @@ static void exec_child(void)
 
 static void send_fd(int sock, int fd)
 {
-	char c = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { &c, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
+	char c = 0, control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {&c, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
 	struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
 
 	cm->cmsg_level = SOL_SOCKET;
@@ -388,9 +402,11 @@ static void send_fd(int sock, int fd)
 static int receive_fd(int sock)
 {
 	char c, control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { &c, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
+	struct iovec iov = {&c, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
 	int fd;
 
 	CHECK(recvmsg(sock, &msg, 0) == 1);
@@ -411,7 +427,7 @@ static void rights_pass_descriptor(void)
 	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
 	pid = fork();
 	if (!pid) {
-		struct vfio_device_info info = { .argsz = sizeof(info) };
+		struct vfio_device_info info = {.argsz = sizeof(info)};
 		int fd = receive_fd(pair[1]);
 
 		CHECK(!ioctl(fd, VFIO_DEVICE_GET_INFO, &info));
@@ -433,7 +449,7 @@ static void killed_child_frees_connection(void)
 
 		if (!pid) {
 			for (;;) {
-				struct vfio_device_info info = { .argsz = sizeof(info) };
+				struct vfio_device_info info = {.argsz = sizeof(info)};
 
 				ioctl(device, VFIO_DEVICE_GET_INFO, &info);
 				alive();
@@ -455,7 +471,7 @@ static void killed_child_frees_connection(void)
 static void *hammer(void *arg)
 {
 	for (int i = 0; i < 300; i++) {
-		struct vfio_device_info info = { .argsz = sizeof(info) };
+		struct vfio_device_info info = {.argsz = sizeof(info)};
 		uint32_t id;
 
 		CHECK(!ioctl(device, VFIO_DEVICE_GET_INFO, &info));
@@ -489,7 +505,8 @@ static void fix_fault(int sig, siginfo_t *si, void *uc)
 {
 	faults++;
 	fault_addr = si->si_addr;
-	mprotect((void *)((uintptr_t)si->si_addr & ~4095UL), 4096, PROT_READ | PROT_WRITE);
+	mprotect((void *)((uintptr_t)si->si_addr & ~4095UL), 4096,
+		 PROT_READ | PROT_WRITE);
 	alive();
 }
 
@@ -506,8 +523,9 @@ static void dead_end(int sig, siginfo_t *si, void *uc)
 
 static void own_segv_handler(void)
 {
-	struct sigaction act = { .sa_sigaction = fix_fault, .sa_flags = SA_SIGINFO }, old;
-	volatile char *p = mmap(NULL, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct sigaction act = {.sa_sigaction = fix_fault, .sa_flags = SA_SIGINFO}, old;
+	volatile char *p =
+		mmap(NULL, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	sigemptyset(&act.sa_mask);
 	sigaddset(&act.sa_mask, SIGUSR1);
@@ -532,17 +550,19 @@ static void own_segv_handler(void)
 	CHECK(killed_by(IN_CHILD(p[4096] = 1), SIGSEGV));
 	/* A fault that is ignored or blocked kills, as the kernel has it. */
 	CHECK(killed_by(IN_CHILD({
-		signal(SIGSEGV, SIG_IGN);
-		kill(getpid(), SIGSEGV);
-		alive();
-		p[4096] = 1;
-	}), SIGSEGV));
+				signal(SIGSEGV, SIG_IGN);
+				kill(getpid(), SIGSEGV);
+				alive();
+				p[4096] = 1;
+			}),
+			SIGSEGV));
 	/* A handler that faults itself, without SA_NODEFER. */
 	CHECK(killed_by(IN_CHILD({
-		act.sa_sigaction = dead_end;
-		sigaction(SIGSEGV, &act, NULL);
-		p[4096] = 1;
-	}), SIGSEGV));
+				act.sa_sigaction = dead_end;
+				sigaction(SIGSEGV, &act, NULL);
+				p[4096] = 1;
+			}),
+			SIGSEGV));
 	act.sa_flags = SA_RESETHAND | SA_SIGINFO;
 	faults = 0;
 	sigaction(SIGSEGV, &act, NULL);
@@ -558,8 +578,8 @@ static void blocked_segv_still_traps(void)
 	sigfillset(&all);
 	CHECK(!sigprocmask(SIG_BLOCK, &all, NULL));
 	CHECK(alive());
-	CHECK(!pthread_sigmask(SIG_SETMASK, NULL, &old) && sigismember(&old, SIGSEGV) == 1 &&
-	      sigismember(&old, SIGUSR2) == 1);
+	CHECK(!pthread_sigmask(SIG_SETMASK, NULL, &old) &&
+	      sigismember(&old, SIGSEGV) == 1 && sigismember(&old, SIGUSR2) == 1);
 	/* Sent by kill: waits until it is unblocked. */
 	faults = 0;
 	signal(SIGSEGV, jump_out);
@@ -573,9 +593,10 @@ static void blocked_segv_still_traps(void)
 	}
 	CHECK(faults == 1);
 	CHECK(killed_by(IN_CHILD({
-		sigprocmask(SIG_BLOCK, &all, NULL);
-		*nowhere = 1;
-	}), SIGSEGV));
+				sigprocmask(SIG_BLOCK, &all, NULL);
+				*nowhere = 1;
+			}),
+			SIGSEGV));
 }
 
 /* On an alternate stack or not, as it asks for; registers may be touched in it. */
@@ -592,9 +613,9 @@ static void look_at_stack(int sig, siginfo_t *si, void *uc)
 
 static void handler_on_its_stack(void)
 {
-	struct sigaction act = { .sa_sigaction = look_at_stack, .sa_flags = SA_SIGINFO };
+	struct sigaction act = {.sa_sigaction = look_at_stack, .sa_flags = SA_SIGINFO};
 	char *p = mmap(NULL, 0x10000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	stack_t st = { .ss_size = 65536 };
+	stack_t st = {.ss_size = 65536};
 
 	st.ss_sp = anon(st.ss_size);
 	CHECK(!sigaltstack(&st, NULL));
@@ -615,7 +636,7 @@ static void on_alarm(int sig)
 
 static void handler_mask_full(void)
 {
-	struct sigaction act = { .sa_handler = on_alarm };
+	struct sigaction act = {.sa_handler = on_alarm};
 
 	faults = 0;
 	sigfillset(&act.sa_mask);
@@ -627,7 +648,7 @@ static void handler_mask_full(void)
 
 static void *small_stack_thread(void *arg)
 {
-	stack_t st = { .ss_size = 8192 };
+	stack_t st = {.ss_size = 8192};
 
 	st.ss_sp = anon(st.ss_size);
 	CHECK(!sigaltstack(&st, NULL));
@@ -637,7 +658,8 @@ static void *small_stack_thread(void *arg)
 		to_device(0x5000, 4096);
 		from_device(0x5000, 4096);
 	}
-	CHECK(!sigaltstack(NULL, &st) && !(st.ss_flags & SS_DISABLE) && st.ss_size == 8192);
+	CHECK(!sigaltstack(NULL, &st) && !(st.ss_flags & SS_DISABLE) &&
+	      st.ss_size == 8192);
 	return NULL;
 }
 
@@ -651,9 +673,9 @@ static void small_alternate_stack(void)
 
 static void memory_disabled_is_sigbus(void)
 {
-	struct vfio_region_info conf = { .argsz = sizeof(conf),
-					 .index = VFIO_PCI_CONFIG_REGION_INDEX };
-	stack_t st = { .ss_size = 65536 };
+	struct vfio_region_info conf = {.argsz = sizeof(conf),
+					.index = VFIO_PCI_CONFIG_REGION_INDEX};
+	stack_t st = {.ss_size = 65536};
 	uint16_t cmd = 0;
 
 	st.ss_sp = anon(st.ss_size);
@@ -705,7 +727,8 @@ static void pinned_memory_stays(void)
 	CHECK(munmap(p, 4096) == 0);
 	to_device(0x1000, 4096);
 	CHECK(device_has(1));
-	q = mmap(p, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	q = mmap(p, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		 -1, 0);
 	CHECK(q == p);
 	pattern(q, 2);
 	to_device(0x1000, 4096);
@@ -715,8 +738,8 @@ static void pinned_memory_stays(void)
 	/* MAP_FIXED over it */
 	pattern(p + 4096, 3);
 	CHECK(map_dma(p + 4096, 0x1000, 4096) == 0);
-	CHECK(mmap(p + 4096, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-		   -1, 0) == p + 4096);
+	CHECK(mmap(p + 4096, 4096, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p + 4096);
 	CHECK(p[4096] == 0);
 	to_device(0x1000, 4096);
 	CHECK(device_has(3));
@@ -781,10 +804,10 @@ static void freed_memory_stays(void)
 
 static void bar_mapping_changes(void)
 {
-	struct vfio_device_info info = { .argsz = sizeof(info) };
+	struct vfio_device_info info = {.argsz = sizeof(info)};
 	void *hole = mmap(NULL, bar_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	volatile uint8_t *second = mmap(hole, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-					device, 0);
+	volatile uint8_t *second = mmap(hole, 8192, PROT_READ | PROT_WRITE,
+					MAP_SHARED | MAP_FIXED, device, 0);
 	volatile uint8_t *old = bar;
 
 	CHECK((void *)second == hole);
@@ -816,11 +839,13 @@ static void interrupt_arrives(void)
 	struct {
 		struct vfio_irq_set set;
 		int32_t fd;
-	} irq = { { .argsz = sizeof(irq), .flags = VFIO_IRQ_SET_DATA_EVENTFD |
-						   VFIO_IRQ_SET_ACTION_TRIGGER,
-		    .index = VFIO_PCI_MSI_IRQ_INDEX, .start = 0, .count = 1 } };
+	} irq = {{.argsz = sizeof(irq),
+		  .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		  .index = VFIO_PCI_MSI_IRQ_INDEX,
+		  .start = 0,
+		  .count = 1}};
 	int fd = eventfd(0, EFD_NONBLOCK);
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	uint64_t n;
 
 	irq.fd = fd;
@@ -829,7 +854,8 @@ static void interrupt_arrives(void)
 	CHECK(poll(&pfd, 1, 5000) == 1 && read(fd, &n, 8) == 8 && n == 1);
 	CHECK(rd(EDU_STATUS) == 0x11);
 	wr(EDU_ACK, 0x11);
-	/* From a child too: it has no duplicate of what was set before, and needs none. */
+	/* From a child too: it has no duplicate of what was set before, and needs none.
+	 */
 	CHECK(IN_CHILD(wr(EDU_RAISE, 1)) == 0);
 	CHECK(poll(&pfd, 1, 5000) == 1 && read(fd, &n, 8) == 8 && n == 1);
 	wr(EDU_ACK, 1);
@@ -855,13 +881,30 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } cases[] = {
-#define C(fn) { #fn, fn }
-	C(descriptors), C(closing_all_keeps_machine), C(sysfs_write_errno), C(shells_see_errno), C(fork_drives_device),
-	C(vfork_leaves_parent_alone), C(exec_keeps_descriptor), C(rights_pass_descriptor),
-	C(killed_child_frees_connection), C(threads_share_all), C(own_segv_handler),
-	C(blocked_segv_still_traps), C(handler_mask_full), C(handler_on_its_stack), C(small_alternate_stack),
-	C(memory_disabled_is_sigbus), C(pinned_memory_stays), C(freed_memory_stays),
-	C(bar_mapping_changes), C(interrupt_arrives),
+#define C(fn)           \
+	{               \
+#fn, fn \
+	}
+	C(descriptors),
+	C(closing_all_keeps_machine),
+	C(sysfs_write_errno),
+	C(shells_see_errno),
+	C(fork_drives_device),
+	C(vfork_leaves_parent_alone),
+	C(exec_keeps_descriptor),
+	C(rights_pass_descriptor),
+	C(killed_child_frees_connection),
+	C(threads_share_all),
+	C(own_segv_handler),
+	C(blocked_segv_still_traps),
+	C(handler_mask_full),
+	C(handler_on_its_stack),
+	C(small_alternate_stack),
+	C(memory_disabled_is_sigbus),
+	C(pinned_memory_stays),
+	C(freed_memory_stays),
+	C(bar_mapping_changes),
+	C(interrupt_arrives),
 };
 
 int main(int argc, char **argv)

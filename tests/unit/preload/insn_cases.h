@@ -4,6 +4,7 @@
  * registers of devices. rdi and rbx point into the page under test, rsi and rbp into
  * ordinary memory, rcx is small, all other registers are random.
  */
+/* clang-format off */
 /* Moves of general registers. */
 X("mov (%rdi), %rax")
 X("mov 8(%rdi), %eax")

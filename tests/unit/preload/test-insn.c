@@ -20,7 +20,7 @@
 #include "preload/proc.h"
 #include "preload/guard.h"
 
-#define PAGE 0x10000000UL /* low, so that 32-bit addressing reaches it */
+#define PAGE   0x10000000UL /* low, so that 32-bit addressing reaches it */
 #define ROUNDS 64
 
 struct proc *proc_page;
@@ -75,7 +75,8 @@ static void on_fault(int sig, siginfo_t *si, void *ctx)
 /* In each test: the framework sets its own around it. */
 static void install(void)
 {
-	struct sigaction act = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct sigaction act = {.sa_sigaction = on_fault,
+				.sa_flags = SA_SIGINFO | SA_NODEFER};
 
 	sigaction(SIGSEGV, &act, NULL);
 }
@@ -92,16 +93,16 @@ struct insn_case {
 	void (*code)(void);
 	u64 avx512;
 };
-#define CASE(text, wide)                                                                 \
-	__asm__(".pushsection .text\n"                                                   \
-		"771: " text "\n"                                                        \
-		"	ret\n"                                                           \
-		".popsection\n"                                                          \
-		".pushsection .rodata.text\n"                                            \
-		"772: .asciz \"" text "\"\n"                                             \
-		".popsection\n"                                                          \
-		".pushsection insn_cases, \"aw\"\n"                                      \
-		"	.quad 772b, 771b, " #wide "\n"                                   \
+#define CASE(text, wide)                               \
+	__asm__(".pushsection .text\n"                 \
+		"771: " text "\n"                      \
+		"	ret\n"                               \
+		".popsection\n"                        \
+		".pushsection .rodata.text\n"          \
+		"772: .asciz \"" text "\"\n"           \
+		".popsection\n"                        \
+		".pushsection insn_cases, \"aw\"\n"    \
+		"	.quad 772b, 771b, " #wide "\n" \
 		".popsection\n");
 #define X(text) CASE(text, 0)
 #define Y(text) CASE(text, 1)
@@ -129,7 +130,8 @@ static void fill(void *p, size_t n)
 static u8 start_area[AREA] __aligned(64), area[2][AREA] __aligned(64);
 static u8 start_page[4096], start_plain[4096], end_page[2][4096], end_plain[2][4096];
 
-/* A state of vectors that a program could have: random registers, default control words. */
+/* A state of vectors that a program could have: random registers, default control words.
+ */
 static void random_vectors(u64 components)
 {
 	u32 mxcsr = 0x1f80;
@@ -184,14 +186,14 @@ static void run_once(const struct insn_case *c, const struct state *start, int w
 static void check_case(const struct insn_case *c, u64 components)
 {
 	for (unsigned n = 0; n < ROUNDS; n++) {
-		struct state start = { .components = components }, end[2];
+		struct state start = {.components = components}, end[2];
 
 		fill(start.gpr, sizeof(start.gpr));
-		start.gpr[7] = PAGE + 0x200;		/* rdi */
-		start.gpr[3] = PAGE + 0x600;		/* rbx */
-		start.gpr[6] = (u64)plain + 0x200;	/* rsi */
-		start.gpr[5] = (u64)plain + 0x600;	/* rbp */
-		start.gpr[1] = rnd() % 33;		/* rcx */
+		start.gpr[7] = PAGE + 0x200;	   /* rdi */
+		start.gpr[3] = PAGE + 0x600;	   /* rbx */
+		start.gpr[6] = (u64)plain + 0x200; /* rsi */
+		start.gpr[5] = (u64)plain + 0x600; /* rbp */
+		start.gpr[1] = rnd() % 33;	   /* rcx */
 		start.flags = (rnd() & 0x8d5) | 2;
 		fill(start_page, 4096);
 		fill(start_plain, 4096);
@@ -203,27 +205,30 @@ static void check_case(const struct insn_case *c, u64 components)
 		}
 		memset(start_plain + 0x200, 0x80, strstr(c->text, "mxcsr") ? 2 : 0);
 		if (strstr(c->text, "mxcsr"))
-			memcpy(start_plain + 0x200, &(u32){ 0x1f80 | (n & 0x3f) }, 4);
+			memcpy(start_plain + 0x200, &(u32){0x1f80 | (n & 0x3f)}, 4);
 		random_vectors(components);
 
 		run_once(c, &start, 0, &end[0]);
 		run_once(c, &start, 1, &end[1]);
-		if (memcmp(end[0].gpr, end[1].gpr, sizeof(end[0].gpr)) || end[0].flags != end[1].flags) {
+		if (memcmp(end[0].gpr, end[1].gpr, sizeof(end[0].gpr)) ||
+		    end[0].flags != end[1].flags) {
 			for (unsigned i = 0; i < 16; i++)
 				if (end[0].gpr[i] != end[1].gpr[i])
-					print_error("r%u: %lx is, %lx expected\n", i, end[1].gpr[i],
-						    end[0].gpr[i]);
-			fail_msg("%s: registers or flags (%lx, expected %lx)", c->text, end[1].flags,
-				 end[0].flags);
+					print_error("r%u: %lx is, %lx expected\n", i,
+						    end[1].gpr[i], end[0].gpr[i]);
+			fail_msg("%s: registers or flags (%lx, expected %lx)", c->text,
+				 end[1].flags, end[0].flags);
 		}
-		if (memcmp(end_page[0], end_page[1], 4096) || memcmp(end_plain[0], end_plain[1], 4096))
+		if (memcmp(end_page[0], end_page[1], 4096) ||
+		    memcmp(end_plain[0], end_plain[1], 4096))
 			fail_msg("%s: memory", c->text);
 		/* The last instruction and data pointers of x87 say where it ran. */
 		memset(area[0] + 8, 0, 16);
 		memset(area[1] + 8, 0, 16);
 		memset(area[0] + 464, 0, 48);
 		memset(area[1] + 464, 0, 48);
-		if (memcmp(area[0] + 24, area[1] + 24, AREA - 24) || memcmp(area[0], area[1], 8))
+		if (memcmp(area[0] + 24, area[1] + 24, AREA - 24) ||
+		    memcmp(area[0], area[1], 8))
 			fail_msg("%s: vectors", c->text);
 	}
 }
@@ -249,7 +254,8 @@ static void insn_each_form_as_processor(void **state)
 	assert_true(done > 200);
 }
 
-/* A load of eight bytes is one access, and a masked store only touches what it selects. */
+/* A load of eight bytes is one access, and a masked store only touches what it selects.
+ */
 static void insn_access_width_as_written(void **state)
 {
 	u64 val;
@@ -271,8 +277,9 @@ static void insn_access_width_as_written(void **state)
 /* The same address, other code: the cache must notice. */
 static void insn_code_replaced_decoded_anew(void **state)
 {
-	static const u8 load[] = { 0x48, 0x8b, 0x07, 0xc3 };	/* mov (%rdi), %rax; ret */
-	static const u8 load32[] = { 0x0f, 0xb6, 0x07, 0xc3 };	/* movzbl (%rdi), %eax; ret */
+	static const u8 load[] = {0x48, 0x8b, 0x07, 0xc3}; /* mov (%rdi), %rax; ret */
+	static const u8 load32[] = {0x0f, 0xb6, 0x07,
+				    0xc3}; /* movzbl (%rdi), %eax; ret */
 	u8 *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	u64 (*fn)(void *) = (void *)code;
@@ -292,7 +299,8 @@ static void insn_code_replaced_decoded_anew(void **state)
 
 static bool decodes(const u8 *code, struct insn *in)
 {
-	u8 *copy = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u8 *copy = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
 
 	memcpy(copy + 4096 - 15, code, 15);
 	assert_true(insn_get((u64)copy + 4096 - 15, in));
@@ -303,10 +311,10 @@ static bool decodes(const u8 *code, struct insn *in)
 /* MOVDIR64B, MOVDIRI and ENQCMD are known even where the processor lacks them. */
 static void insn_direct_stores_decoded(void **state)
 {
-	static const u8 movdir64b[15] = { 0x66, 0x0f, 0x38, 0xf8, 0x06 }; /* (%rsi), %rax */
-	static const u8 enqcmd[15] = { 0xf2, 0x0f, 0x38, 0xf8, 0x06 };
-	static const u8 movdiri[15] = { 0x48, 0x0f, 0x38, 0xf9, 0x07 }; /* %rax, (%rdi) */
-	ucontext_t uc = { 0 };
+	static const u8 movdir64b[15] = {0x66, 0x0f, 0x38, 0xf8, 0x06}; /* (%rsi), %rax */
+	static const u8 enqcmd[15] = {0xf2, 0x0f, 0x38, 0xf8, 0x06};
+	static const u8 movdiri[15] = {0x48, 0x0f, 0x38, 0xf9, 0x07}; /* %rax, (%rdi) */
+	ucontext_t uc = {0};
 	struct insn_fault fault;
 	struct insn in;
 
@@ -343,12 +351,12 @@ static void insn_direct_stores_decoded(void **state)
 /* Never silently: what cannot be carried out is told, not passed over. */
 static void insn_unsupported_refused(void **state)
 {
-	static const u8 push[15] = { 0xff, 0x37 };		     /* push (%rdi) */
-	static const u8 call[15] = { 0xff, 0x17 };		     /* call *(%rdi) */
-	static const u8 rsp[15] = { 0x48, 0x03, 0x27 };	     /* add (%rdi), %rsp */
-	static const u8 gather[15] = { 0xc4, 0xe2, 0x6d, 0x90, 0x04, 0x0f };
-	static const u8 fxsave[15] = { 0x0f, 0xae, 0x07 };
-	static const u8 *const codes[] = { push, call, rsp, gather, fxsave };
+	static const u8 push[15] = {0xff, 0x37};      /* push (%rdi) */
+	static const u8 call[15] = {0xff, 0x17};      /* call *(%rdi) */
+	static const u8 rsp[15] = {0x48, 0x03, 0x27}; /* add (%rdi), %rsp */
+	static const u8 gather[15] = {0xc4, 0xe2, 0x6d, 0x90, 0x04, 0x0f};
+	static const u8 fxsave[15] = {0x0f, 0xae, 0x07};
+	static const u8 *const codes[] = {push, call, rsp, gather, fxsave};
 	struct insn in;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
@@ -359,10 +367,11 @@ static void insn_unsupported_refused(void **state)
 
 static int setup(void **state)
 {
-	if (mmap(page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
-		 -1, 0) != page)
+	if (mmap(page, 4096, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != page)
 		return -1;
-	plain = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	plain = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0);
 	return 0;
 }
 
