@@ -19,7 +19,7 @@ static const struct {
 	 "                        (`moat machine list'); pc if not given\n"
 	 "  --device MODEL[,addr=DDDD:BB:DD.F][,PROPERTY=VALUE]...\n"
 	 "                        add a device; may be given more than once\n"
-	 "  --iommu KIND          replace the machine's IOMMU: vtd, or none\n"
+	 "  --iommu KIND          replace the machine's IOMMU: vtd, amd, or none\n"
 	 "  --append ARGUMENTS    add kernel arguments, like intel_iommu=off\n"
 	 "  --report FILE         write the report there instead of to stderr\n"
 	 "  --format text|json    of the report\n"

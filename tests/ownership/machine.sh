@@ -12,6 +12,7 @@ if [ "$what" = make ]; then
 	intel-noir) file=golden-groups-noir.dts kind= ;;
 	intel-cm) file=golden-groups-cm.dts kind= ;;
 	none) file=golden-groups.dts kind=none ;;
+	amd) file=golden-groups.dts kind=amd ;;
 	*) exit 77 ;; # no such IOMMU yet
 	esac
 	printf '%s\n%s\n%s\n' "$file" "$kind" "${2-}" > "$STATE"
