@@ -323,7 +323,7 @@ static void device_arguments_take_the_first_free_slot(void **state)
 	assert_int_equal(
 		of_machine_add_device(om, "edu,addr=01:00.0,driver=none", &error), 0);
 	assert_int_equal(of_machine_add_device(om, "edu,addr=0000:00:00.3", &error), 0);
-	assert_int_equal(of_machine_nr_functions(om), 5);
+	assert_int_equal(of_machine_nr_functions(om), 6); /* one for the unit */
 	assert_int_equal(of_machine_ram_size(om), 0x4000000);
 	assert_int_equal(machine_create(&m, of_machine_ram_size(om),
 					of_machine_nr_functions(om), ""),
