@@ -356,6 +356,40 @@ static void host_unit_event(struct hw *hw, u32 unit)
 	note(WIRE_NOTE_UNIT, unit, 0);
 }
 
+/*
+ * Who asked for the work that the engine does: a fault there is told of with the frames
+ * of the access that started it. A hint, so it is read without a lock.
+ */
+#define STARTERS 256
+static struct {
+	u32 function, n;
+	u64 frames[16];
+} starters[STARTERS];
+static __thread bool is_engine __attribute__((tls_model("initial-exec")));
+
+static void starter_keep(u32 function)
+{
+	u64 frames[16];
+	unsigned n = frames_here(frames, ARRAY_SIZE(frames)), i = function % STARTERS;
+
+	starters[i].n = 0;
+	starters[i].function = function;
+	memcpy(starters[i].frames, frames, n * sizeof(*frames));
+	starters[i].n = n;
+}
+
+static unsigned fault_frames(u32 function, u64 *out)
+{
+	unsigned i = function % STARTERS, n = min(starters[i].n, 16U);
+
+	if (!is_engine)
+		return frames_here(out, 16);
+	if (starters[i].function != function)
+		return 0;
+	memcpy(out, starters[i].frames, n * sizeof(*out));
+	return n;
+}
+
 static void host_fault(struct hw *hw, const struct dma_fault *fault)
 {
 	struct wire_request req = {.op = WIRE_NOTE_FAULT};
@@ -365,7 +399,7 @@ static void host_fault(struct hw *hw, const struct dma_fault *fault)
 
 	if (!p)
 		return;
-	n = frames_here(frames, ARRAY_SIZE(frames));
+	n = fault_frames(fault->function, frames);
 	control_note(p, &req, fault, sizeof(*fault), frames, n, true);
 }
 
@@ -397,6 +431,8 @@ static void host_kick(struct hw *hw, u32 function)
 
 	if (!p || function >= HW_MAX_FUNCTIONS)
 		return;
+	if (!is_engine)
+		starter_keep(function);
 	atomic_fetch_or(&p->engine_work[function / 64], 1ULL << (function % 64));
 	host_want_engine();
 }
@@ -425,6 +461,7 @@ static void *engine(void *arg)
 {
 	struct proc *p = arg;
 
+	is_engine = true;
 	for (;;) {
 		u32 word = atomic_load(&p->engine_word);
 		bool some = engine_turn(p);
