@@ -266,6 +266,12 @@ void bars_announce(struct proc *p)
 	}
 }
 
+void bars_forked(void)
+{
+	if (atomic_load(&maps_seq) & 1)
+		atomic_fetch_add(&maps_seq, 1);
+}
+
 void bars_fd_moved(int from, int to)
 {
 	for (u32 i = 0; i < nr_maps; i++) {

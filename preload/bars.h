@@ -33,6 +33,8 @@ void bars_protect(struct proc *p, u64 addr, u64 len, int prot);
 void bars_move(struct proc *p, u64 old, u64 len, u64 to);
 /* A new process (fork): tell the server of all. */
 void bars_announce(struct proc *p);
+/* A child whose parent was cut off in a change by fork(). */
+void bars_forked(void);
 void bars_fd_moved(int from, int to);
 
 #endif

@@ -153,3 +153,11 @@ void file_set_function(u64 cookie, u32 function)
 		put(&f);
 	}
 }
+
+void files_forked(void)
+{
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		if (atomic_load(&buckets[i].seq) & 1)
+			atomic_fetch_add(&buckets[i].seq, 1);
+	}
+}

@@ -60,6 +60,8 @@ static inline bool file_get_hinted(int fd, struct pfile *out)
 
 /* A descriptor that the server has just made. */
 void file_add(int fd, const struct wire_new_fd *n, u32 flags);
+/* A child whose parent was cut off in a change by fork(). */
+void files_forked(void);
 void file_set_function(u64 cookie, u32 function);
 /* dup: the new number is what the old one was. */
 static inline void fd_hint_copy(int from, int to)

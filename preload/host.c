@@ -14,6 +14,7 @@
 
 #include "machine/endpoint.h"
 #include "machine/unit.h"
+#include "preload/bars.h"
 #include "preload/frames.h"
 #include "preload/guard.h"
 #include "preload/vma.h"
@@ -517,8 +518,11 @@ const struct hw_host_ops host_ops = {
 
 static void child_after_fork(void)
 {
-	if (proc_used())
+	if (proc_used()) {
 		vma_shared_with_others();
+		bars_forked();
+		files_forked();
+	}
 	proc_forked();
 }
 
