@@ -73,7 +73,8 @@ static void amd_release_device(struct device *dev)
 {
 	struct amd_device *info = dev_iommu_priv_get(dev);
 
-	WARN_ON(info->domain);
+	/* What firmware wants mapped all the time goes on through identity. */
+	WARN_ON(info->domain && info->domain->type != IOMMU_DOMAIN_IDENTITY);
 	mutex_lock(&info->amd->lock);
 	list_del(&info->node);
 	mutex_unlock(&info->amd->lock);

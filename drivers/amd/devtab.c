@@ -107,12 +107,36 @@ void amd_devtab_set_identity(struct amd_device *info)
 	amd_for_each_id(info, set_one, &value);
 }
 
+static int is_id(struct amd_device *info, u16 devid, void *data)
+{
+	return devid == *(u16 *)data;
+}
+
+/* Does the DMA of another device, which has a domain, carry @devid too? */
+static bool in_use(struct amd_device *info, u16 devid)
+{
+	struct amd_device *other;
+
+	list_for_each_entry(other, &info->amd->devices, node) {
+		/* They share a group then, whose mutex protects the domain. */
+		if (other != info && amd_for_each_id(other, is_id, &devid) && other->domain)
+			return true;
+	}
+	return false;
+}
+
+static int block_one(struct amd_device *info, u16 devid, void *data)
+{
+	return in_use(info, devid) ? 0 : set_one(info, devid, data);
+}
+
+/* An id that other members of the group use blocks when the last of them does. */
 void amd_devtab_block(struct amd_device *info)
 {
 	struct entry_value value = {AMD_DTE0_V, 0};
 
 	guard(mutex)(&info->amd->lock);
-	amd_for_each_id(info, set_one, &value);
+	amd_for_each_id(info, block_one, &value);
 }
 
 static int update_one(struct amd_device *info, u16 devid, void *data)

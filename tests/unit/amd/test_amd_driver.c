@@ -28,13 +28,13 @@
 #include "units/units.h"
 
 #define REGS	 0xfed80000ULL
-#define NR_DEVS	 3
+#define NR_DEVS	 4
 #define FIRST_FN 0x20 /* devfn of 00:04.0 */
 
 struct fixture {
 	struct machine *m;
 	struct pci_host *host;
-	struct pci_dev *dev[NR_DEVS]; /* 00:04.0, 00:05.0, and behind a bridge 01:00.0 */
+	struct pci_dev *dev[NR_DEVS]; /* 00:04.0, 00:05.0, and behind a bridge 01:00.0, 01:01.0 */
 	unsigned events, faults, irqs;
 	u32 last_irq;
 	struct dma_fault last;
@@ -105,7 +105,7 @@ static void build(const char *cmdline, const struct amd_unit_config *config)
 						     iommu_dma_cleanup};
 	struct amd_unit_config unit = {0};
 	static const char *const names[NR_DEVS] = {"0000:00:04.0", "0000:00:05.0",
-						   "0000:01:00.0"};
+						   "0000:01:00.0", "0000:01:01.0"};
 	struct pci_function *fn, *bridge;
 	struct pci_hw_bus *bus;
 	char *error = NULL;
@@ -128,6 +128,7 @@ static void build(const char *cmdline, const struct amd_unit_config *config)
 	add_function(bus, FIRST_FN + 8, PCI_FN_ENDPOINT, &fn);
 	add_function(bus, FIRST_FN + 16, PCI_FN_PCIE_TO_PCI, &bridge);
 	add_function(bridge->secondary, 0, PCI_FN_ENDPOINT, &fn);
+	add_function(bridge->secondary, 8, PCI_FN_ENDPOINT, &fn);
 	assert_int_equal(pci_firmware_assign(fx.host, &error), 0);
 	assert_int_equal(pci_host_scan(fx.host), 0);
 	for (unsigned i = 0; i < NR_DEVS; i++) {
@@ -342,6 +343,26 @@ static void amd_aliased_device_uses_its_bridges_entry(void **state)
 	assert_int_equal(iommu_unmap(domain, 0x10000, SZ_4K), SZ_4K);
 	assert_int_equal(dma_in(2, 0x10000, &value), -EFAULT);
 	disown(2, domain);
+	unpage(phys);
+	demolish();
+}
+
+/* Both devices behind the bridge send 01:00.0 as their id. */
+static void amd_member_leaves_the_others_dma_goes_on(void **state)
+{
+	struct iommu_domain *domain;
+	phys_addr_t phys;
+	u64 value;
+
+	start("", NULL);
+	domain = own(2);
+	phys = page();
+	assert_int_equal(iommu_map(domain, 0x10000, phys, SZ_4K, IOMMU_READ), 0);
+	assert_int_equal(dma_in(3, 0x10000, &value), 0);
+	pci_stop_and_remove_bus_device(fx.dev[2]);
+	assert_int_equal(dma_in(3, 0x10000, &value), 0);
+	disown(3, domain);
+	assert_int_equal(dma_in(3, 0x10000, &value), -EFAULT);
 	unpage(phys);
 	demolish();
 }
@@ -851,6 +872,7 @@ int main(void)
 		cmocka_unit_test(amd_map_device_reaches_memory),
 		cmocka_unit_test(amd_owner_claimed_blocks_dma),
 		cmocka_unit_test(amd_aliased_device_uses_its_bridges_entry),
+		cmocka_unit_test(amd_member_leaves_the_others_dma_goes_on),
 		cmocka_unit_test(amd_two_domains_share_nothing),
 		cmocka_unit_test(amd_random_maps_equal_what_dma_sees),
 		cmocka_unit_test(amd_geometry_follows_the_levels),
