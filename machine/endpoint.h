@@ -54,6 +54,11 @@ struct endpoint_model {
 	/* FLR, bus reset, or the owner of the lock died. */
 	void (*reset)(struct hw *hw, u32 fn);
 	/*
+	 * Whether the device answers a load or store of this width there; for the
+	 * report of a program's direct accesses. NULL: any.
+	 */
+	bool (*takes)(unsigned bar, u64 off, unsigned size);
+	/*
 	 * A register access of 1, 2, 4 or 8 bytes, naturally aligned or not, inside
 	 * the BAR. Accesses of a width the device does not take return all ones
 	 * and change nothing.

@@ -61,13 +61,15 @@ static bool memory_enabled(u32 fn)
 	       (f->config[pm_cap[fn] + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK) < 3;
 }
 
-static void note_outside(const struct bar_map *m, u64 off, unsigned len, bool write)
+/* A register access that the report should name. */
+static void note_mmio(const struct bar_map *m, u64 off, unsigned len, bool write,
+		      bool outside)
 {
 	struct wire_request req = {.op = WIRE_NOTE_MMIO,
 				   .a = (u64)m->function << 8 | m->bar,
 				   .b = off,
 				   .c = len,
-				   .d = WIRE_MMIO_OUTSIDE |
+				   .d = (outside ? WIRE_MMIO_OUTSIDE : 0) |
 					(write ? WIRE_MMIO_WRITE : 0)};
 	u64 frames[16];
 	unsigned n = frames_here(frames, ARRAY_SIZE(frames));
@@ -75,6 +77,17 @@ static void note_outside(const struct bar_map *m, u64 off, unsigned len, bool wr
 
 	if (p)
 		control_note(p, &req, NULL, 0, frames, n, true);
+}
+
+/* Whether the device answers an access of this width; wider ones are taken apart. */
+static bool width_taken(const struct bar_map *m, u64 off, unsigned len)
+{
+	const struct endpoint_model *model = NULL;
+	u16 nr = proc_hw.functions[m->function].model;
+
+	if (nr && nr < ENDPOINT_MAX_MODELS)
+		model = proc_hw.endpoint_models[nr];
+	return !model || !model->takes || model->takes(m->bar, off, min(len, 8U));
 }
 
 static int bar_access(const struct bar_map *m, u64 addr, void *buf, unsigned len,
@@ -99,7 +112,9 @@ static int bar_access(const struct bar_map *m, u64 addr, void *buf, unsigned len
 		/* Nobody answers. */
 		if (!write)
 			memset(buf, 0xff, len);
-		note_outside(m, off, len, write);
+		note_mmio(m, off, len, write, true);
+	} else if (unlikely(!width_taken(m, off, len))) {
+		note_mmio(m, off, len, write, false);
 	}
 	return 0;
 }

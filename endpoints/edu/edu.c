@@ -186,6 +186,11 @@ static bool width_taken(u64 off, unsigned size)
 	return size == 4 || off >= EDU_DMA_SRC;
 }
 
+static bool edu_takes(unsigned bar, u64 off, unsigned size)
+{
+	return bar != 0 || (reaches_device(off, size) && width_taken(off, size));
+}
+
 static u64 edu_read(struct hw *hw, u32 fn, unsigned bar, u64 off, unsigned size)
 {
 	const struct edu_state *edu = endpoint_state(hw, fn);
@@ -288,6 +293,7 @@ const struct endpoint_model edu_model = {
 	.describe = edu_describe,
 	.init = edu_init,
 	.reset = edu_reset,
+	.takes = edu_takes,
 	.mmio_read = edu_read,
 	.mmio_write = edu_write,
 	.work = edu_work,
