@@ -175,6 +175,8 @@ struct iopt_pages {
 	struct mm *backing_mm; /* USER: source_mm; FILE: the mm that maps the file */
 	int file_fd;	       /* FILE, -1: one that has no memory */
 	u64 file_start;	       /* FILE, DMABUF: byte of it at byte 0, page aligned */
+	u64 file_inode;
+	struct list_head file_node; /* iommufd_core.file_pages while mapped */
 	void *file_map;	       /* the server's mapping, made when first pinned */
 	struct file *dmabuf;   /* DMABUF */
 	struct vfio_dmabuf_importer importer;

@@ -158,8 +158,15 @@ int iommufd_vfio_compat_set_no_iommu(struct iommufd_ctx *ictx);
 /* Module parameters of the machine; written through sysfs. */
 struct iommufd_core {
 	bool allow_unsafe_interrupts;
+	struct list_head file_pages; /* iopt_pages.file_node, of files that are mapped */
 	u64 next_space;
 };
+
+/*
+ * Bytes [@start, @start + @len) of the file with inode number @inode are about to vanish:
+ * devices go on with copies of what is pinned of it. 0, -ENOMEM, -EFAULT.
+ */
+int iommufd_file_cut(struct machine *m, u64 inode, u64 start, u64 len);
 
 /* --- inside iommufd/
  * ---------------------------------------------------------------------- */

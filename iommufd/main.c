@@ -340,6 +340,7 @@ int iommufd_core_create(struct machine *m)
 	m->iommufd = kzalloc(sizeof(*m->iommufd));
 	if (!m->iommufd)
 		return -ENOMEM;
+	INIT_LIST_HEAD(&m->iommufd->file_pages);
 	rc = devnode_register(m, "/dev/iommu", 0660, IOMMU_MAJOR, IOMMU_MINOR,
 			      &iommufd_node_ops, NULL);
 	if (rc) {

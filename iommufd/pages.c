@@ -155,8 +155,10 @@ void iopt_put_pages(struct iopt_pages *pages)
 	if (!refcount_dec_and_test(&pages->ref))
 		return;
 	if (pages->type == IOPT_ADDRESS_FILE) {
-		if (pages->file_map != MAP_FAILED)
+		if (pages->file_map != MAP_FAILED) {
+			list_del(&pages->file_node);
 			munmap(pages->file_map, pages->npages * PAGE_SIZE);
+		}
 		if (pages->file_fd >= 0)
 			close(pages->file_fd);
 	}
@@ -198,6 +200,47 @@ static int pages_map_file(struct iopt_pages *pages)
 	if (pages->file_map == MAP_FAILED)
 		return -EINVAL;
 	pages->vaddr = (u64)(uintptr_t)pages->file_map;
+	pages->file_inode = st.st_ino;
+	list_add(&pages->file_node, &pages->machine->iommufd->file_pages);
+	return 0;
+}
+
+/* What of the pages' own bytes [start, last] is pinned becomes a copy in machine RAM. */
+static int pages_keep(struct iopt_pages *pages, u64 start, u64 last)
+{
+	u64 first_page = start / PAGE_SIZE, last_page = last / PAGE_SIZE;
+	struct interval_tree_node *node;
+
+	interval_tree_for_each(node, &pages->pins, first_page, last_page) {
+		u64 from = max(node->start, first_page), to = min(node->last, last_page);
+		int rc = pin_relocate_local(pages->machine, pages->backing_mm,
+					    pages->vaddr + from * PAGE_SIZE,
+					    (to - from + 1) * PAGE_SIZE);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int iommufd_file_cut(struct machine *m, u64 inode, u64 start, u64 len)
+{
+	struct iopt_pages *pages;
+	u64 last;
+
+	if (!len || check_add_overflow(start, len - 1, &last))
+		return -EINVAL;
+	list_for_each_entry(pages, &m->iommufd->file_pages, file_node) {
+		u64 first = pages->file_start,
+		    end = first + pages->npages * PAGE_SIZE - 1;
+		int rc;
+
+		if (pages->file_inode != inode || last < first || start > end)
+			continue;
+		rc = pages_keep(pages, max(start, first) - first, min(last, end) - first);
+		if (rc)
+			return rc;
+	}
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "preload/hooks.h"
 #include "preload/host.h"
 #include "preload/signals.h"
+#include "preload/vma.h"
 
 #define IOCTL_TYPE    0x3b /* ';': VFIO and iommufd */
 #define RW_MAX	      (64 * 1024)
@@ -63,6 +64,8 @@ static long machine_ioctl(const struct pfile *f, int fd, unsigned long cmd, u64 
 			&ans);
 	if (ret >= 0 && IOCTL_NR(cmd) == NR_SET_IRQS)
 		irq_note_set(f, arg);
+	if (ret >= 0 && IOCTL_NR(cmd) == NR_IOAS_MAP_FILE)
+		vma_files_given();
 	if (ret >= 0 && IOCTL_NR(cmd) == NR_IOEVENTFD) {
 		s32 efd;
 

@@ -318,16 +318,27 @@ static void copy_piece(struct proc *p, u64 addr, u64 len, void *arg)
 	vma_note(p, addr, len, WIRE_VMA_MOVED, 0, &ans);
 }
 
+static bool files_given;
+
+void vma_files_given(void)
+{
+	files_given = true;
+}
+
 void vma_file_cut(int fd, u64 start, u64 end)
 {
 	struct file_cut c = {.start = ALIGN_DOWN(start, PAGE_SIZE), .end = end};
+	struct conn_answer ans;
 	struct proc *p;
 
-	if (likely(!vma_pinned(0, ~0ULL)))
+	if (likely(!files_given && !vma_pinned(0, ~0ULL)))
 		return;
 	p = proc_get();
 	if (!p || sc2(SYS_fstat, fd, &c.st) < 0)
 		return;
+	if (files_given)
+		vma_note(p, c.start, c.end - c.start, WIRE_VMA_FILE_CUT, c.st.st_ino,
+			 &ans);
 	for_each_mapping(check_cut, &c);
 	for (unsigned i = 0; i < c.n; i++)
 		for_each_pinned(p, c.range[i].addr, c.range[i].len, copy_piece, NULL);

@@ -23,6 +23,8 @@ void vma_moved(u64 from, u64 len, u64 to);
 void vma_protected(u64 addr, u64 len);
 /* A file shrinks or gets a hole at [@start, @end): keep what is pinned of it. */
 void vma_file_cut(int fd, u64 start, u64 end);
+/* The machine holds files of the program by themselves (MAP_FILE). */
+void vma_files_given(void);
 /* Is the range a private mapping or anonymous memory (so that dropping pages loses them)?
  */
 bool vma_private(u64 addr);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "iommufd/iommufd.h"
 #include "machine/events.h"
 #include "server/server_priv.h"
 
@@ -108,6 +109,9 @@ static int note_vma(struct conn *c, struct process *proc, struct wire_packet *pk
 		if (s->report)
 			report_memory_lost(s->report, mm, req->a, req->b, REPORT_MPROTECT,
 					   req->nr_frames, frames);
+		break;
+	case WIRE_VMA_FILE_CUT:
+		ret = iommufd_file_cut(s->m, req->d, req->a, req->b);
 		break;
 	case WIRE_VMA_BAR_GONE:
 		process_del_bar(proc, req->a, req->b);

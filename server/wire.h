@@ -85,6 +85,8 @@ enum wire_vma {
 			     */
 	WIRE_VMA_BAR_GONE,  /* the BAR mapping at [a, a + b) is gone */
 	WIRE_VMA_REMAPPED,  /* as MOVED, by the program's own mremap: nothing to report */
+	/* Bytes [a, a + b) of the file with inode number d are about to go. */
+	WIRE_VMA_FILE_CUT,
 };
 
 struct wire_window {
