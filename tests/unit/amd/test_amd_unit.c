@@ -9,6 +9,11 @@
 #include <stddef.h>
 #include <string.h>
 
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
 #include <cmocka.h>
 
 #include "base/rand.h"
@@ -49,6 +54,8 @@ static void on_event(struct hw *hw, u32 unit)
 }
 
 static const struct hw_host_ops ops = {.irq = on_irq, .fault = on_fault, .unit_event = on_event};
+
+static const struct hw_host_ops quiet; /* for threads */
 
 static u64 pages(unsigned order)
 {
@@ -437,6 +444,61 @@ static void amd_invalidation_forgets_and_only_then(void **state)
 	down();
 }
 
+static _Atomic bool writing;
+static _Atomic u64 moved;
+
+static void *keep_writing(void *data)
+{
+	u8 buf[512];
+
+	memset(buf, 0xff, sizeof(buf));
+	while (atomic_load(&writing)) {
+		if (!dma_write(fx.hw, 0, 0x1100, buf, sizeof(buf)))
+			atomic_fetch_add(&moved, 1);
+	}
+	return NULL;
+}
+
+/* COMPLETION_WAIT waits for those who translate: nothing moves behind it. */
+static void amd_completion_means_no_write_is_under_way(void **state)
+{
+	static const u8 zeroes[4096];
+	time_t end = time(NULL) + 4;
+	pthread_t threads[3];
+	u64 top, page;
+
+	up(NULL);
+	top = pages(0);
+	page = pages(0);
+	dte(DTE_ON | AMD_DTE0_MODE(1) | top, DOMAIN | AMD_DTE1_SA, 0);
+	fx.hw->ops = &quiet;
+	atomic_store(&writing, true);
+	atomic_store(&moved, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, keep_writing, NULL), 0);
+	for (unsigned i = 0; i < 1000 && time(NULL) < end; i++) {
+		u8 *mem = ram_ptr(fx.hw, page, 4096);
+
+		__atomic_store_n(&ram(top)[1], page | GRANT, __ATOMIC_RELAXED);
+		for (unsigned spin = 0; spin < 200 + i % 700; spin++)
+			__asm__ volatile("pause");
+		if (i % 64 == 0)
+			usleep(200);
+		__atomic_store_n(&ram(top)[1], 0, __ATOMIC_RELAXED);
+		flush_domain();
+		memset(mem, 0, 4096);
+		for (unsigned look = 0; look < 3; look++) {
+			assert_memory_equal(mem, zeroes, sizeof(zeroes));
+			sched_yield();
+		}
+	}
+	atomic_store(&writing, false);
+	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_true(atomic_load(&moved) > 10);
+	down();
+}
+
 static void amd_illegal_command_stops_until_restart(void **state)
 {
 	static const u32 bad[][4] = {
@@ -686,6 +748,7 @@ int main(void)
 		cmocka_unit_test(amd_page_sizes_are_what_the_ones_say),
 		cmocka_unit_test(amd_random_tables_equal_slow_walk),
 		cmocka_unit_test(amd_invalidation_forgets_and_only_then),
+		cmocka_unit_test(amd_completion_means_no_write_is_under_way),
 		cmocka_unit_test(amd_illegal_command_stops_until_restart),
 		cmocka_unit_test(amd_event_log_overflows_and_restarts),
 		cmocka_unit_test(amd_exclusion_range_goes_untranslated),
