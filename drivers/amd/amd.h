@@ -22,13 +22,14 @@ struct amd_ivmd {
 
 /* What the IVRS table says. Everything here must live as long as the driver runs. */
 struct amd_driver_params {
-	u32 capability; /* header in the IOMMU function's capability; 0: EFR, no NpCache */
+	u32 capability; /* header in the IOMMU function's capability; 0: EFR, no NpCache
+			 */
 	/* Does this unit translate for @dev? NULL: as the machine is wired. */
 	bool (*in_scope)(struct device *dev, void *data);
 	void *data;
 	const struct amd_ivmd *ivmd;
 	unsigned nr_ivmd;
-	bool no_intremap;	/* firmware does not say where I/O APICs are */
+	bool no_intremap;   /* firmware does not say where I/O APICs are */
 	bool remap_support; /* DMA was remapped since before boot */
 };
 

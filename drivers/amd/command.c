@@ -49,7 +49,8 @@ static void restart(struct amd_iommu *amd)
 	amd_control(amd, AMD_CTRL_CMDBUF_EN, 0);
 }
 
-static int submit_locked(struct amd_iommu *amd, const struct amd_command *commands, unsigned nr)
+static int submit_locked(struct amd_iommu *amd, const struct amd_command *commands,
+			 unsigned nr)
 {
 	u64 *sem = ram_ptr(&amd->m->hw, amd->sem, PAGE_SIZE);
 	u64 sequence = ++amd->sequence;
@@ -76,7 +77,8 @@ static int submit_locked(struct amd_iommu *amd, const struct amd_command *comman
 
 int amd_submit(struct amd_iommu *amd, const struct amd_command *commands, unsigned nr)
 {
-	static const struct amd_command all = {{0, AMD_CMD(AMD_CMD_INVALIDATE_ALL), 0, 0}};
+	static const struct amd_command all = {
+		{0, AMD_CMD(AMD_CMD_INVALIDATE_ALL), 0, 0}};
 	int rc;
 
 	if (WARN_ON(nr > AMD_MAX_BATCH))
@@ -131,7 +133,8 @@ int amd_flush_irt(struct amd_iommu *amd, u16 devid)
 /* Return: 0, -EIO. */
 int amd_flush_everything(struct amd_iommu *amd)
 {
-	static const struct amd_command all = {{0, AMD_CMD(AMD_CMD_INVALIDATE_ALL), 0, 0}};
+	static const struct amd_command all = {
+		{0, AMD_CMD(AMD_CMD_INVALIDATE_ALL), 0, 0}};
 	struct amd_command batch[3 * 16];
 	unsigned nr = 0;
 	int rc = 0;

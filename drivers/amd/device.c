@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/bitmap.h"
 #include "drivers/amd/driver.h"
+#include "moat/uapi/iommufd.h"
 #include "pci/pci.h"
 
 static bool in_scope(const struct amd_iommu *amd, struct device *dev)
@@ -105,6 +106,23 @@ static bool amd_capable(struct device *dev, enum iommu_cap cap)
 	}
 }
 
+static void *amd_hw_info(struct device *dev, u32 *length, u32 *type)
+{
+	const struct amd_device *info = dev_iommu_priv_get(dev);
+	struct iommu_hw_info_amd *hw;
+
+	if (*type != IOMMU_HW_INFO_TYPE_DEFAULT && *type != IOMMU_HW_INFO_TYPE_AMD)
+		return ERR_PTR(-EOPNOTSUPP);
+	hw = kzalloc(sizeof(*hw));
+	if (!hw)
+		return ERR_PTR(-ENOMEM);
+	hw->efr = info->amd->efr;
+	hw->efr2 = info->amd->efr2;
+	*length = sizeof(*hw);
+	*type = IOMMU_HW_INFO_TYPE_AMD;
+	return hw;
+}
+
 static int amd_def_domain_type(struct device *dev)
 {
 	if (dev_is_pci(dev) && to_pci_dev(dev)->untrusted)
@@ -150,12 +168,14 @@ static void amd_get_resv_regions(struct device *dev, struct list_head *list)
 	if (!reserve(list, MSI_WINDOW_BASE, MSI_WINDOW_LAST, 0, IOMMU_RESV_MSI))
 		return;
 	if (!(info->amd->efr2 & AMD_EFR2_HT_RANGE_IGNORE))
-		reserve(list, AMD_HT_RANGE_BASE, AMD_HT_RANGE_LAST, 0, IOMMU_RESV_RESERVED);
+		reserve(list, AMD_HT_RANGE_BASE, AMD_HT_RANGE_LAST, 0,
+			IOMMU_RESV_RESERVED);
 }
 
 const struct iommu_ops amd_iommu_ops = {
 	.name = "amd",
 	.capable = amd_capable,
+	.hw_info = amd_hw_info,
 	.domain_alloc_paging_flags = amd_domain_alloc_paging_flags,
 	.probe_device = amd_probe_device,
 	.release_device = amd_release_device,

@@ -18,7 +18,8 @@
 
 static struct amd_dte *entry_of(struct amd_iommu *amd, u16 devid)
 {
-	return (struct amd_dte *)ram_ptr(&amd->m->hw, amd->devtab, AMD_DEVTAB_BYTES) + devid;
+	return (struct amd_dte *)ram_ptr(&amd->m->hw, amd->devtab, AMD_DEVTAB_BYTES) +
+	       devid;
 }
 
 /* Nobody's DMA passes, nor, once interrupts are remapped, anybody's interrupts. */
@@ -89,8 +90,8 @@ static u64 paging_word(const struct amd_domain *domain, phys_addr_t top, unsigne
 	       (top & AMD_DTE0_ROOT);
 }
 
-void amd_devtab_set_paging(struct amd_device *info, struct amd_domain *domain, phys_addr_t top,
-			   unsigned level)
+void amd_devtab_set_paging(struct amd_device *info, struct amd_domain *domain,
+			   phys_addr_t top, unsigned level)
 {
 	struct entry_value value = {paging_word(domain, top, level), domain->id};
 
@@ -119,7 +120,8 @@ static bool in_use(struct amd_device *info, u16 devid)
 
 	list_for_each_entry(other, &info->amd->devices, node) {
 		/* They share a group then, whose mutex protects the domain. */
-		if (other != info && amd_for_each_id(other, is_id, &devid) && other->domain)
+		if (other != info && amd_for_each_id(other, is_id, &devid) &&
+		    other->domain)
 			return true;
 	}
 	return false;
@@ -143,13 +145,14 @@ static int update_one(struct amd_device *info, u16 devid, void *data)
 {
 	const struct entry_value *value = data;
 
-	__atomic_store_n(&entry_of(info->amd, devid)->data[0], value->data0, __ATOMIC_RELEASE);
+	__atomic_store_n(&entry_of(info->amd, devid)->data[0], value->data0,
+			 __ATOMIC_RELEASE);
 	amd_flush_dte(info->amd, devid);
 	return 0;
 }
 
-void amd_devtab_update(struct amd_device *info, struct amd_domain *domain, phys_addr_t top,
-		       unsigned level)
+void amd_devtab_update(struct amd_device *info, struct amd_domain *domain,
+		       phys_addr_t top, unsigned level)
 {
 	struct entry_value value = {paging_word(domain, top, level), domain->id};
 

@@ -47,20 +47,23 @@ static int amd_iotlb_sync_map(struct iommu_domain *domain, iova_t iova, u64 size
 
 	guard(mutex)(&ad->lock);
 	for (u32 unit = 0; unit < HW_MAX_UNITS; unit++) {
-		if (ad->uses[unit].devices && (ad->uses[unit].amd->cap & AMD_CAP_NP_CACHE))
-			amd_flush_pages(ad->uses[unit].amd, ad->id, iova, iova + size - 1);
+		if (ad->uses[unit].devices &&
+		    (ad->uses[unit].amd->cap & AMD_CAP_NP_CACHE))
+			amd_flush_pages(ad->uses[unit].amd, ad->id, iova,
+					iova + size - 1);
 	}
 	return 0;
 }
 
 /* --- mapping -------------------------------------------------------------------- */
 
-static int amd_map_range(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr, u64 size,
-			 int prot, u64 *mapped)
+static int amd_map_range(struct iommu_domain *domain, iova_t iova, phys_addr_t paddr,
+			 u64 size, int prot, u64 *mapped)
 {
 	struct amd_domain *ad = to_amd_domain(domain);
 	struct iommu_pages_list freed = IOMMU_PAGES_LIST_INIT;
-	int rc = pgtable_map_range(&ad->pt, iova, paddr, size, (unsigned)prot, mapped, &freed);
+	int rc = pgtable_map_range(&ad->pt, iova, paddr, size, (unsigned)prot, mapped,
+				   &freed);
 
 	/* A large page took the place of empty tables that the unit may have cached. */
 	if (unlikely(!iommu_pages_list_empty(&freed))) {
@@ -121,7 +124,8 @@ static int amd_set_dirty_tracking(struct iommu_domain *domain, bool enabled)
 		return 0;
 	ad->dirty_tracking = enabled;
 	list_for_each_entry(info, &ad->devices, link)
-		amd_devtab_update(info, ad, pgtable_top(&ad->pt), pgtable_top_level(&ad->pt));
+		amd_devtab_update(info, ad, pgtable_top(&ad->pt),
+				  pgtable_top_level(&ad->pt));
 	/* So that the next writes mark their pages. */
 	flush_range(ad, 0, UINT64_MAX);
 	return 0;
@@ -135,10 +139,10 @@ static void record_dirty(void *data, iova_t iova, u64 length)
 static int amd_read_and_clear_dirty(struct iommu_domain *domain, iova_t iova, u64 size,
 				    u32 flags, struct iommu_dirty_bitmap *dirty)
 {
-	return pgtable_read_and_clear_dirty(&to_amd_domain(domain)->pt, iova, size,
-					    flags & IOMMU_DIRTY_NO_CLEAR ? PGTABLE_DIRTY_NO_CLEAR
-									 : 0,
-					    record_dirty, dirty);
+	return pgtable_read_and_clear_dirty(
+		&to_amd_domain(domain)->pt, iova, size,
+		flags & IOMMU_DIRTY_NO_CLEAR ? PGTABLE_DIRTY_NO_CLEAR : 0, record_dirty,
+		dirty);
 }
 
 static const struct iommu_dirty_ops dirty_ops = {
@@ -223,8 +227,8 @@ static int amd_blocked_attach(struct iommu_domain *domain, struct device *dev,
 }
 
 /* Without guest translation no device has PASIDs. */
-static int amd_set_dev_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
-			     struct iommu_domain *old)
+static int amd_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
+			     ioasid_t pasid, struct iommu_domain *old)
 {
 	return -EOPNOTSUPP;
 }

@@ -188,7 +188,8 @@ static struct amd_options read_options(const struct machine *m)
 
 static int cap_show(struct iommu_device *iommu, char *buf, size_t size)
 {
-	return snprintf(buf, size, "%x\n", container_of(iommu, struct amd_iommu, iommu)->cap);
+	return snprintf(buf, size, "%x\n",
+			container_of(iommu, struct amd_iommu, iommu)->cap);
 }
 
 static int features_show(struct iommu_device *iommu, char *buf, size_t size)
@@ -312,7 +313,8 @@ static int start(struct amd_iommu *amd, bool intremap)
 	rc = amd_flush_everything(amd);
 	if (rc)
 		return rc;
-	/* Each unmap has to reach who shadows the tables, so nothing is won by waiting. */
+	/* Each unmap has to reach who shadows the tables, so nothing is won by waiting.
+	 */
 	if (amd->cap & AMD_CAP_NP_CACHE) {
 		pr_info("Using strict mode due to virtualization");
 		iommu_set_dma_strict(amd->m);
@@ -356,7 +358,8 @@ static void amd_destroy(struct amd_iommu *amd)
 	kfree(amd);
 }
 
-int amd_driver_register(struct machine *m, u32 unit, const struct amd_driver_params *params)
+int amd_driver_register(struct machine *m, u32 unit,
+			const struct amd_driver_params *params)
 {
 	struct amd_options options = read_options(m);
 	struct amd_iommu *amd = amd_create(m, unit, params);
@@ -367,7 +370,8 @@ int amd_driver_register(struct machine *m, u32 unit, const struct amd_driver_par
 	amd->pgsizes = options.pgsizes;
 	if (options.strict)
 		iommu_set_dma_strict(m);
-	rc = options.enabled ? start(amd, options.intremap && !amd->params.no_intremap) : -ENODEV;
+	rc = options.enabled ? start(amd, options.intremap && !amd->params.no_intremap)
+			     : -ENODEV;
 	if (rc) {
 		amd_destroy(amd);
 		return rc;

@@ -25,28 +25,30 @@
 #include "pgtable/pgtable.h"
 #include "units/amd/amd_regs.h"
 
-#define AMD_DEVTAB_ORDER  9 /* 2 MiB: an entry for each device id */
-#define AMD_DEVTAB_BYTES  (PAGE_SIZE << AMD_DEVTAB_ORDER)
-#define AMD_RING_ORDER	  1
-#define AMD_RING_LG2	  9 /* 512 entries of 16 bytes */
-#define AMD_RING_BYTES	  (16U << AMD_RING_LG2)
-#define AMD_POLL_LIMIT	  100000U
-#define AMD_IRTE_LG2	  9
-#define AMD_IRTES	  (1U << AMD_IRTE_LG2)
-#define AMD_MAX_BATCH	  64 /* commands at a time, the wait not counted */
+#define AMD_DEVTAB_ORDER 9 /* 2 MiB: an entry for each device id */
+#define AMD_DEVTAB_BYTES (PAGE_SIZE << AMD_DEVTAB_ORDER)
+#define AMD_RING_ORDER	 1
+#define AMD_RING_LG2	 9 /* 512 entries of 16 bytes */
+#define AMD_RING_BYTES	 (16U << AMD_RING_LG2)
+#define AMD_POLL_LIMIT	 100000U
+#define AMD_IRTE_LG2	 9
+#define AMD_IRTES	 (1U << AMD_IRTE_LG2)
+#define AMD_MAX_BATCH	 64 /* commands at a time, the wait not counted */
 
-_Static_assert(AMD_DEVTAB_BYTES == 65536 * sizeof(struct amd_dte), "the table fills its pages");
-_Static_assert(AMD_RING_BYTES == PAGE_SIZE << AMD_RING_ORDER, "the rings fill their pages");
+_Static_assert(AMD_DEVTAB_BYTES == 65536 * sizeof(struct amd_dte),
+	       "the table fills its pages");
+_Static_assert(AMD_RING_BYTES == PAGE_SIZE << AMD_RING_ORDER,
+	       "the rings fill their pages");
 
 /* What the IOMMUs of one machine have in common; amd_instances_lock. */
 struct amd_common {
 	struct list_head node;
 	struct machine *m;
-	u32 users;	     /* instances and domains */
-	bool reuse;	     /* kdump: all units translated, their tables are taken over */
-	struct xarray ids;   /* domain ids that are taken */
+	u32 users;	   /* instances and domains */
+	bool reuse;	   /* kdump: all units translated, their tables are taken over */
+	struct xarray ids; /* domain ids that are taken */
 	u16 identity_id;
-	struct mutex lock;   /* ids */
+	struct mutex lock; /* ids */
 };
 
 struct amd_irq_table {
@@ -67,13 +69,14 @@ struct amd_iommu {
 	u32 cap;
 	u64 efr, efr2;
 	struct mutex control_lock; /* innermost */
-	u64 control;	   /* what was written there; control_lock */
-	u64 pgsizes;	   /* page sizes that the command line leaves */
-	bool registered;   /* with the core */
-	bool pre_enabled;  /* kdump: on the old kernel's device table */
-	struct mutex lock; /* device table, devices, interrupt tables */
+	u64 control;		   /* what was written there; control_lock */
+	u64 pgsizes;		   /* page sizes that the command line leaves */
+	bool registered;	   /* with the core */
+	bool pre_enabled;	   /* kdump: on the old kernel's device table */
+	struct mutex lock;	   /* device table, devices, interrupt tables */
 	phys_addr_t devtab;
-	unsigned long *deferred; /* kdump: device ids that were never attached; NULL: none */
+	unsigned long
+		*deferred; /* kdump: device ids that were never attached; NULL: none */
 	struct list_head devices; /* amd_device.node */
 	/* The command buffer: empty whenever cmd_lock is free. */
 	struct mutex cmd_lock;
@@ -154,8 +157,8 @@ void amd_devtab_set_paging(struct amd_device *info, struct amd_domain *domain,
 void amd_devtab_set_identity(struct amd_device *info);
 void amd_devtab_block(struct amd_device *info);
 /* A new top or mode of tables that stay otherwise: one store. */
-void amd_devtab_update(struct amd_device *info, struct amd_domain *domain, phys_addr_t top,
-		       unsigned level);
+void amd_devtab_update(struct amd_device *info, struct amd_domain *domain,
+		       phys_addr_t top, unsigned level);
 void amd_devtab_set_irq(struct amd_iommu *amd, u16 devid, phys_addr_t table);
 int amd_for_each_id(struct amd_device *info, int (*fn)(struct amd_device *, u16, void *),
 		    void *data);

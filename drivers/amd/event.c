@@ -53,10 +53,11 @@ static void page_fault(struct amd_iommu *amd, u16 devid, u16 domain_id, u64 addr
 	if (dev)
 		put_device(dev);
 	if (rc)
-		pr_warn("AMD-Vi: Event logged [IO_PAGE_FAULT device=%02x:%02x.%x domain=0x%04x "
+		pr_warn("AMD-Vi: Event logged [IO_PAGE_FAULT device=%02x:%02x.%x "
+			"domain=0x%04x "
 			"address=0x%llx flags=0x%04x]",
-			devid >> 8, PCI_SLOT(devid & 0xff), PCI_FUNC(devid & 0xff), domain_id,
-			(unsigned long long)address, flags);
+			devid >> 8, PCI_SLOT(devid & 0xff), PCI_FUNC(devid & 0xff),
+			domain_id, (unsigned long long)address, flags);
 }
 
 static void handle_one(struct amd_iommu *amd, const u32 *event)
@@ -84,7 +85,8 @@ static void handle_one(struct amd_iommu *amd, const u32 *event)
 			event[0], event[1], event[2], event[3]);
 		return;
 	}
-	pr_warn("AMD-Vi: Event logged [%s device=%02x:%02x.%x address=0x%llx flags=0x%04x]",
+	pr_warn("AMD-Vi: Event logged [%s device=%02x:%02x.%x address=0x%llx "
+		"flags=0x%04x]",
 		names[code], devid >> 8, PCI_SLOT(devid & 0xff), PCI_FUNC(devid & 0xff),
 		(unsigned long long)address, flags);
 }

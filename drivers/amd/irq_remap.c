@@ -76,14 +76,15 @@ static struct amd_irq_table *get_table(struct amd_device *info)
 	return ERR_PTR(rc);
 }
 
-static void write_entry(struct amd_iommu *amd, struct amd_irq_table *table, u32 index, u32 irq,
-			bool on)
+static void write_entry(struct amd_iommu *amd, struct amd_irq_table *table, u32 index,
+			u32 irq, bool on)
 {
 	u8 dest = (u8)(irq >> 8), vector = (u8)irq;
 
 	if (amd->ga) {
 		struct amd_irte_ga *irte =
-			(struct amd_irte_ga *)ram_ptr(&amd->m->hw, table->phys, 2 * PAGE_SIZE) +
+			(struct amd_irte_ga *)ram_ptr(&amd->m->hw, table->phys,
+						      2 * PAGE_SIZE) +
 			index;
 
 		/* Not enabled while the halves do not belong together. */
@@ -95,7 +96,8 @@ static void write_entry(struct amd_iommu *amd, struct amd_irq_table *table, u32 
 		u32 *irte = (u32 *)ram_ptr(&amd->m->hw, table->phys, PAGE_SIZE) + index;
 
 		__atomic_store_n(irte,
-				 on ? AMD_IRTE_EN | AMD_IRTE_DEST(dest) | AMD_IRTE_VECTOR(vector)
+				 on ? AMD_IRTE_EN | AMD_IRTE_DEST(dest) |
+						 AMD_IRTE_VECTOR(vector)
 				    : 0,
 				 __ATOMIC_RELEASE);
 	}
@@ -120,7 +122,8 @@ static u32 find_index(const struct amd_irq_table *table, u32 irq)
 	return index;
 }
 
-static int remap_map(struct irq_remap *remap, struct device *dev, u32 irq, struct msi_msg *msg)
+static int remap_map(struct irq_remap *remap, struct device *dev, u32 irq,
+		     struct msi_msg *msg)
 {
 	struct amd_iommu *amd = container_of(remap, struct amd_iommu, remap);
 	struct amd_device *info = dev_iommu_priv_get(dev);
@@ -170,13 +173,15 @@ static void remap_unmap(struct irq_remap *remap, struct device *dev, u32 irq)
 	amd_for_each_id(info, flush_one, NULL);
 }
 
-/* Before the unit is enabled: from then on nobody sends an interrupt that is not mapped. */
+/* Before the unit is enabled: from then on nobody sends an interrupt that is not mapped.
+ */
 void amd_irq_remap_enable(struct amd_iommu *amd)
 {
 	struct amd_dte *table = ram_ptr(&amd->m->hw, amd->devtab, AMD_DEVTAB_BYTES);
 
-	/* kdump: devices of the old kernel may go on until theirs are replaced. */
-	for (u32 id = 0; id < 65536; id++)
+	/* kdump: interrupts of the old kernel's devices go on until theirs are replaced.
+	 */
+	for (u32 id = 0; id < 65536 && !amd->pre_enabled; id++)
 		table[id].data[2] |= AMD_DTE2_IV;
 	amd->irq_on = true;
 	amd->remap.map = remap_map;

@@ -38,7 +38,8 @@ static void play(struct machine *m, const struct step *s)
 		unit_mmio_write(hw, 0, s->off & 0x3f, s->val, s->wide & 1 ? 8 : 4);
 		break;
 	case 1:
-		unit_mmio_write(hw, 0, 0x2000 | (s->off & 0x3f), s->val, s->wide & 1 ? 8 : 4);
+		unit_mmio_write(hw, 0, 0x2000 | (s->off & 0x3f), s->val,
+				s->wide & 1 ? 8 : 4);
 		break;
 	case 2:
 		(void)unit_mmio_read(hw, 0, s->off, 1U << (s->wide & 3));
@@ -48,8 +49,9 @@ static void play(struct machine *m, const struct step *s)
 		if (s->wide & 1)
 			memcpy(hw->ram + (s->off & ~7U), &s->val, 8);
 		else
-			*(u64 *)(hw->ram + (s->off & ~7U)) =
-				(s->val & 0x3ffff) | (u64)(s->wide >> 1) << 56 | AMD_PTE_PR;
+			*(u64 *)(hw->ram + (s->off & ~7U)) = (s->val & 0x3ffff) |
+							     (u64)(s->wide >> 1) << 56 |
+							     AMD_PTE_PR;
 		break;
 	case 4:
 		(void)dma_read(hw, 0, s->val, buf, 1 + (s->off & 63));
@@ -96,16 +98,18 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	if (data[0] & 32) {
 		/* A start: an entry with tables, commands, events and translation on. */
 		dte = (u64 *)(m->hw.ram + 0x1000 + SID * sizeof(struct amd_dte));
-		dte[0] = AMD_DTE0_V | AMD_DTE0_TV | AMD_DTE0_IR | AMD_DTE0_IW | AMD_DTE0_HAD |
-			 AMD_DTE0_MODE(1 + data[1] % 6) | 0x3000;
+		dte[0] = AMD_DTE0_V | AMD_DTE0_TV | AMD_DTE0_IR | AMD_DTE0_IW |
+			 AMD_DTE0_HAD | AMD_DTE0_MODE(1 + data[1] % 6) | 0x3000;
 		dte[1] = 5;
-		dte[2] = AMD_DTE2_IV | AMD_DTE2_CTL(AMD_INTCTL_REMAP) | AMD_DTE2_LEN(9) | 0x4000;
+		dte[2] = AMD_DTE2_IV | AMD_DTE2_CTL(AMD_INTCTL_REMAP) | AMD_DTE2_LEN(9) |
+			 0x4000;
 		unit_mmio_write(&m->hw, 0, AMD_DEVTAB_BASE, 0x1000, 8);
 		unit_mmio_write(&m->hw, 0, AMD_CMDBUF_BASE, 0x8000 | AMD_RING_LEN(8), 8);
 		unit_mmio_write(&m->hw, 0, AMD_EVTLOG_BASE, 0x9000 | AMD_RING_LEN(8), 8);
 		unit_mmio_write(&m->hw, 0, AMD_CONTROL,
-				AMD_CTRL_IOMMU_EN | AMD_CTRL_CMDBUF_EN | AMD_CTRL_EVT_LOG_EN |
-					AMD_CTRL_EVT_INT_EN | AMD_CTRL_GA_EN,
+				AMD_CTRL_IOMMU_EN | AMD_CTRL_CMDBUF_EN |
+					AMD_CTRL_EVT_LOG_EN | AMD_CTRL_EVT_INT_EN |
+					AMD_CTRL_GA_EN,
 				8);
 	}
 	for (data++, size--; size >= sizeof(s); data += sizeof(s), size -= sizeof(s)) {

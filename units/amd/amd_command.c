@@ -89,7 +89,8 @@ static bool command(struct run *r, const u32 *d)
 	case AMD_CMD_COMPLETE_PPR:
 		return st->efr & AMD_EFR_PPR;
 	case AMD_CMD_INVALIDATE_ALL:
-		if (!(st->efr & AMD_EFR_IA) || d[0] || (d[1] & GENMASK(27, 0)) || d[2] || d[3])
+		if (!(st->efr & AMD_EFR_IA) || d[0] || (d[1] & GENMASK(27, 0)) || d[2] ||
+		    d[3])
 			return false;
 		bump(&st->all_gen);
 		bump(&st->dte_gen);
@@ -104,7 +105,7 @@ static bool command(struct run *r, const u32 *d)
 
 static void stop(struct run *r, struct hw_unit *unit, u16 code, u64 at)
 {
-	const u32 data[4] = { 0, (u32)code << 28, (u32)at, (u32)(at >> 32) };
+	const u32 data[4] = {0, (u32)code << 28, (u32)at, (u32)(at >> 32)};
 
 	atomic_fetch_and(&r->st->status, ~AMD_STATUS_CMD_RUN);
 	r->event |= amd_event_log(r->hw, unit, data);
@@ -112,7 +113,7 @@ static void stop(struct run *r, struct hw_unit *unit, u16 code, u64 at)
 
 bool amd_commands_run(struct hw *hw, struct hw_unit *unit)
 {
-	struct run r = { .hw = hw, .st = amd_state(hw, unit) };
+	struct run r = {.hw = hw, .st = amd_state(hw, unit)};
 	struct amd_state *st = r.st;
 	u64 bytes = amd_ring_bytes(st->cmd_base), base = st->cmd_base & AMD_RING_ADDR;
 	u64 head, tail;

@@ -34,7 +34,8 @@ bool amd_event_log(struct hw *hw, struct hw_unit *unit, const u32 data[4])
 	u64 bytes, tail, next;
 	u32 *slot;
 
-	if (!(atomic_load_explicit(&st->status, memory_order_relaxed) & AMD_STATUS_EVT_RUN))
+	if (!(atomic_load_explicit(&st->status, memory_order_relaxed) &
+	      AMD_STATUS_EVT_RUN))
 		return false;
 	lock(st);
 	bytes = amd_ring_bytes(st->evt_base);
@@ -71,8 +72,8 @@ void amd_event_raise(struct hw *hw, struct hw_unit *unit)
 void amd_event_fault(struct hw *hw, struct hw_unit *unit, u16 sid, u16 domain, u16 reason,
 		     u64 address)
 {
-	const u32 data[4] = { sid, (u32)reason << 16 | domain, (u32)address,
-			      (u32)(address >> 32) };
+	const u32 data[4] = {sid, (u32)reason << 16 | domain, (u32)address,
+			     (u32)(address >> 32)};
 
 	if (amd_event_log(hw, unit, data))
 		amd_event_raise(hw, unit);
@@ -117,15 +118,17 @@ void amd_event_write(struct hw *hw, struct hw_unit *unit, u64 off, u64 val, u64 
 static const char *page_fault(u16 flags)
 {
 	if (flags & AMD_EVF_I)
-		return flags & AMD_EVF_RZ ? "reserved bits set in the interrupt table entry" :
-		       flags & AMD_EVF_PR ? "interrupt type is not allowed for the device" :
-					    "interrupt is not mapped in the device's table";
+		return flags & AMD_EVF_RZ
+			       ? "reserved bits set in the interrupt table entry"
+		       : flags & AMD_EVF_PR
+			       ? "interrupt type is not allowed for the device"
+			       : "interrupt is not mapped in the device's table";
 	if (flags & AMD_EVF_RZ)
 		return "reserved bits or an illegal level in a page table entry";
 	if (!(flags & AMD_EVF_PR))
 		return "page is not present, or no translation is set up for the device";
-	return flags & AMD_EVF_RW ? "no write permission in the page tables" :
-				    "no read permission in the page tables";
+	return flags & AMD_EVF_RW ? "no write permission in the page tables"
+				  : "no read permission in the page tables";
 }
 
 const char *amd_reason(u16 reason)

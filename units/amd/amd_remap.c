@@ -9,16 +9,16 @@
  */
 #include "units/amd/amd_state.h"
 
-#define TYPE_FIXED     0
+#define TYPE_FIXED	0
 #define TYPE_ARBITRATED 1
-#define TYPE_NMI       4
-#define TYPE_INIT      5
-#define TYPE_EXTINT    7
-#define MAX_LEN	       11
+#define TYPE_NMI	4
+#define TYPE_INIT	5
+#define TYPE_EXTINT	7
+#define MAX_LEN		11
 
 /* @log: false where the device table entry says to stay silent. */
-static int refuse(struct hw *hw, struct hw_unit *unit, u16 sid, u16 reason, u64 addr, bool log,
-		  struct dma_fault *fault)
+static int refuse(struct hw *hw, struct hw_unit *unit, u16 sid, u16 reason, u64 addr,
+		  bool log, struct dma_fault *fault)
 {
 	fault->class = FAULT_IRQ;
 	fault->reason = reason;
@@ -33,9 +33,10 @@ static int unmapped(u64 addr, u32 data, u32 *irq)
 	return 0;
 }
 
-/* The table entry as destination and vector: *out bit 63 set, vector 7:0, destination above. */
-static u16 entry_fetch(const struct hw *hw, const struct amd_state *st, u64 dte2, u32 index,
-		       u64 *out)
+/* The table entry as destination and vector: *out bit 63 set, vector 7:0, destination
+ * above. */
+static u16 entry_fetch(const struct hw *hw, const struct amd_state *st, u64 dte2,
+		       u32 index, u64 *out)
 {
 	u16 flags = AMD_EVF_I | AMD_EVF_RW;
 	u64 table = dte2 & AMD_DTE2_TABLE, lo, hi = 0, dest;
@@ -87,22 +88,24 @@ static u16 control_word(struct hw *hw, struct hw_unit *unit, struct amd_state *s
 	if (reason)
 		return reason | AMD_EVF_I;
 	*dte2 = dte[2];
-	*c = (struct tlb_context){ .owner = unit, .id = sid, .stamp = gen, .a = dte[2] };
+	*c = (struct tlb_context){.owner = unit, .id = sid, .stamp = gen, .a = dte[2]};
 	return 0;
 }
 
-int amd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 data, u32 *irq,
-		  struct dma_fault *fault)
+int amd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 data,
+		  u32 *irq, struct dma_fault *fault)
 {
 	struct amd_state *st = amd_state(hw, unit);
 	struct translator *x = translator_self; /* entered by the caller */
-	u64 gen = atomic_load_explicit(&st->irt_gen, memory_order_acquire), dte2, entry = 0;
+	u64 gen = atomic_load_explicit(&st->irt_gen, memory_order_acquire), dte2,
+	    entry = 0;
 	u16 flags = AMD_EVF_I | AMD_EVF_RW, reason;
 	u32 index = data & 0x7ff, type = data >> 8 & 7, id;
 	struct tlb_context *c;
 	bool log;
 
-	if (!(atomic_load_explicit(&st->control, memory_order_relaxed) & AMD_CTRL_IOMMU_EN))
+	if (!(atomic_load_explicit(&st->control, memory_order_relaxed) &
+	      AMD_CTRL_IOMMU_EN))
 		return unmapped(addr, data, irq);
 	reason = control_word(hw, unit, st, x, sid, gen, &dte2);
 	if (reason)
@@ -118,9 +121,9 @@ int amd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 da
 	case TYPE_NMI:
 	case TYPE_INIT:
 	case TYPE_EXTINT:
-		if (dte2 & (type == TYPE_NMI  ? AMD_DTE2_NMI :
-			    type == TYPE_INIT ? AMD_DTE2_INIT :
-						AMD_DTE2_EINT))
+		if (dte2 & (type == TYPE_NMI	? AMD_DTE2_NMI
+			    : type == TYPE_INIT ? AMD_DTE2_INIT
+						: AMD_DTE2_EINT))
 			return unmapped(addr, data, irq);
 		return refuse(hw, unit, sid, reason | AMD_EVF_PR, addr, log, fault);
 	default:
@@ -134,12 +137,12 @@ int amd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 da
 	case AMD_INTCTL_ABORT:
 		return refuse(hw, unit, sid, reason, addr, log, fault);
 	default:
-		return refuse(hw, unit, sid, AMD_REASON(AMD_EVENT_ILLEGAL_DTE, AMD_EVF_I), addr,
-			      true, fault);
+		return refuse(hw, unit, sid, AMD_REASON(AMD_EVENT_ILLEGAL_DTE, AMD_EVF_I),
+			      addr, true, fault);
 	}
 	if (AMD_DTE2_GET_LEN(dte2) > MAX_LEN)
-		return refuse(hw, unit, sid, AMD_REASON(AMD_EVENT_ILLEGAL_DTE, AMD_EVF_I), addr,
-			      true, fault);
+		return refuse(hw, unit, sid, AMD_REASON(AMD_EVENT_ILLEGAL_DTE, AMD_EVF_I),
+			      addr, true, fault);
 	if (index >> AMD_DTE2_GET_LEN(dte2))
 		return refuse(hw, unit, sid, reason, addr, log, fault);
 
@@ -153,6 +156,6 @@ int amd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 da
 	if (reason)
 		return refuse(hw, unit, sid, reason, addr, log, fault);
 	*irq = entry & 0xffff;
-	*c = (struct tlb_context){ .owner = unit, .id = id, .stamp = gen, .a = *irq };
+	*c = (struct tlb_context){.owner = unit, .id = id, .stamp = gen, .a = *irq};
 	return 0;
 }

@@ -74,14 +74,16 @@ static inline u64 amd_ring_bytes(u64 base)
 int amd_translate(struct hw *hw, struct hw_unit *unit, struct translator *x,
 		  const struct dma_request *req, struct dma_translation *out,
 		  struct dma_fault *fault);
-/* Four quad-words of the device table entry of @sid. 0, or the reason why there is none. */
+/* Four quad-words of the device table entry of @sid. 0, or the reason why there is none.
+ */
 u16 amd_dte_fetch(const struct hw *hw, const struct amd_state *st, u16 sid, u64 dte[4]);
 
 /* amd_remap.c */
-int amd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 data, u32 *irq,
-		  struct dma_fault *fault);
+int amd_remap_irq(struct hw *hw, struct hw_unit *unit, u16 sid, u64 addr, u32 data,
+		  u32 *irq, struct dma_fault *fault);
 
-/* amd_event.c: append to the log; may be called with cmd held, which @raise must wait for. */
+/* amd_event.c: append to the log; may be called with cmd held, which @raise must wait
+ * for. */
 bool amd_event_log(struct hw *hw, struct hw_unit *unit, const u32 data[4]);
 void amd_event_raise(struct hw *hw, struct hw_unit *unit);
 /* A request of @sid was refused. */

@@ -35,7 +35,8 @@ struct refusal {
 	u8 class;
 };
 
-static int refuse(struct refusal *r, unsigned code, unsigned flags, enum fault_class class)
+static int refuse(struct refusal *r, unsigned code, unsigned flags,
+		  enum fault_class class)
 {
 	r->reason = AMD_REASON(code, flags);
 	r->class = class;
@@ -50,7 +51,8 @@ static unsigned rw(u8 access)
 u16 amd_dte_fetch(const struct hw *hw, const struct amd_state *st, u16 sid, u64 dte[4])
 {
 	u64 base = atomic_load_explicit(&st->devtab, memory_order_relaxed);
-	u64 entries = ((base & AMD_DEVTAB_SIZE) + 1) * (PAGE_SIZE / sizeof(struct amd_dte));
+	u64 entries =
+		((base & AMD_DEVTAB_SIZE) + 1) * (PAGE_SIZE / sizeof(struct amd_dte));
 	const u64 *p;
 
 	if (sid >= entries)
@@ -109,8 +111,9 @@ static inline struct tlb_context *context_slot(struct translator *x, u16 sid)
 }
 
 /* The entry of @sid, from the cache where it is valid. */
-static int context_get(const struct hw *hw, const struct hw_unit *unit, struct amd_state *st,
-		       struct translator *x, u16 sid, struct tlb_context **out, struct refusal *r)
+static int context_get(const struct hw *hw, const struct hw_unit *unit,
+		       struct amd_state *st, struct translator *x, u16 sid,
+		       struct tlb_context **out, struct refusal *r)
 {
 	u64 gen = atomic_load_explicit(&st->dte_gen, memory_order_acquire), a, b;
 	struct tlb_context *c = context_slot(x, sid);
@@ -123,12 +126,14 @@ static int context_get(const struct hw *hw, const struct hw_unit *unit, struct a
 	ret = context_fetch(hw, st, sid, &a, &b, r);
 	if (ret)
 		return ret;
-	excluded = atomic_load_explicit(&st->excl_base, memory_order_relaxed) & AMD_EXCL_EX_EN;
+	excluded = atomic_load_explicit(&st->excl_base, memory_order_relaxed) &
+		   AMD_EXCL_EX_EN;
 	walks = !(a & (CTX_PASS | CTX_BLOCKED)) && CTX_MODE(a) && !excluded;
 	*c = (struct tlb_context){
 		.owner = unit,
 		.id = sid,
-		/* Only an entry with tables, and nothing before them, finds anything in the TLB. */
+		/* Only an entry with tables, and nothing before them, finds anything in
+		   the TLB. */
 		.key = walks ? KEY(amd_unit_index(hw, unit), CTX_DOMAIN(a)) : 0,
 		.stamp = gen,
 		.a = a,
@@ -142,7 +147,8 @@ struct leaf {
 	u64 phys; /* of the page */
 	unsigned lg2;
 	u8 access;
-	const u64 *pte; /* of a page of its level's size, whose neighbours may follow on */
+	const u64
+		*pte; /* of a page of its level's size, whose neighbours may follow on */
 };
 
 /* Bits of an address that a table of @level does not look at, of those it covers. */
@@ -161,11 +167,13 @@ static u64 mark(u64 *p, u64 pte, u8 access)
 	return __atomic_fetch_or(p, bits, __ATOMIC_ACQ_REL) | bits;
 }
 
-/* 2.2.3: walk from the table of the context. Permissions are the AND of those on the way. */
-static int walk(const struct hw *hw, u64 a, u64 table, iova_t iova, u8 access, struct leaf *out,
-		struct refusal *r)
+/* 2.2.3: walk from the table of the context. Permissions are the AND of those on the way.
+ */
+static int walk(const struct hw *hw, u64 a, u64 table, iova_t iova, u8 access,
+		struct leaf *out, struct refusal *r)
 {
-	u64 need = access == DMA_WRITE ? AMD_PTE_IW : AMD_PTE_IR, may = AMD_PTE_IR | AMD_PTE_IW;
+	u64 need = access == DMA_WRITE ? AMD_PTE_IW : AMD_PTE_IR,
+	    may = AMD_PTE_IR | AMD_PTE_IW;
 	unsigned level = CTX_MODE(a);
 
 	if (!(a & CTX_READ))
@@ -174,17 +182,20 @@ static int walk(const struct hw *hw, u64 a, u64 table, iova_t iova, u8 access, s
 		may &= ~AMD_PTE_IW;
 	/* The sixth level has 7 bits only, so nothing lies beyond it. */
 	if (level < AMD_MAX_LEVELS && iova >> level_shift(level + 1))
-		return refuse(r, AMD_EVENT_IO_PAGE_FAULT, rw(access), FAULT_ADDRESS_WIDTH);
+		return refuse(r, AMD_EVENT_IO_PAGE_FAULT, rw(access),
+			      FAULT_ADDRESS_WIDTH);
 	for (;;) {
 		unsigned shift = level_shift(level), next;
 		u64 *p = ram_ptr(hw, table + (iova >> shift & 0x1ff) * 8, 8);
 		u64 pte;
 
 		if (unlikely(!p))
-			return refuse(r, AMD_EVENT_PAGETAB_ERROR, rw(access), FAULT_TABLE);
+			return refuse(r, AMD_EVENT_PAGETAB_ERROR, rw(access),
+				      FAULT_TABLE);
 		pte = __atomic_load_n(p, __ATOMIC_RELAXED);
 		if (unlikely(!(pte & AMD_PTE_PR)))
-			return refuse(r, AMD_EVENT_IO_PAGE_FAULT, rw(access), FAULT_NOT_PRESENT);
+			return refuse(r, AMD_EVENT_IO_PAGE_FAULT, rw(access),
+				      FAULT_NOT_PRESENT);
 		if (unlikely(pte & AMD_PTE_RSVD))
 			goto reserved;
 		may &= pte;
@@ -195,7 +206,8 @@ static int walk(const struct hw *hw, u64 a, u64 table, iova_t iova, u8 access, s
 			if (next == 7) {
 				u64 zeroes = ~pte & AMD_PTE_ADDR;
 
-				/* One more than the run of ones; within what the table spans. */
+				/* One more than the run of ones; within what the table
+				 * spans. */
 				lg2 = zeroes ? (unsigned)__builtin_ctzll(zeroes) + 1 : 64;
 				if (lg2 <= shift || lg2 >= shift + 9)
 					goto reserved;
@@ -205,7 +217,8 @@ static int walk(const struct hw *hw, u64 a, u64 table, iova_t iova, u8 access, s
 			if (unlikely(!(may & need)))
 				return refuse(r, AMD_EVENT_IO_PAGE_FAULT,
 					      rw(access) | AMD_EVF_PR | AMD_EVF_PE,
-					      access == DMA_WRITE ? FAULT_WRITE : FAULT_READ);
+					      access == DMA_WRITE ? FAULT_WRITE
+								  : FAULT_READ);
 			if (a & CTX_DIRTY)
 				pte = mark(p, pte, access);
 			out->phys = pte & AMD_PTE_ADDR & ~((1ULL << lg2) - 1);
@@ -223,7 +236,8 @@ static int walk(const struct hw *hw, u64 a, u64 table, iova_t iova, u8 access, s
 		/* Levels that are skipped have addresses of zero only. */
 		if (next < level - 1 &&
 		    (iova & ((1ULL << shift) - 1)) >> level_shift(next + 1))
-			return refuse(r, AMD_EVENT_IO_PAGE_FAULT, rw(access), FAULT_NOT_PRESENT);
+			return refuse(r, AMD_EVENT_IO_PAGE_FAULT, rw(access),
+				      FAULT_NOT_PRESENT);
 		table = pte & AMD_PTE_ADDR;
 		level = next;
 	}
@@ -251,7 +265,8 @@ static u16 run_length(const struct leaf *leaf, iova_t iova, u64 len)
 	u64 left = 512 - (iova >> PAGE_SHIFT & 511), n, max, want;
 
 	if (leaf->lg2 > PAGE_SHIFT)
-		return DIV_ROUND_UP((1ULL << leaf->lg2) - (iova & ((1ULL << leaf->lg2) - 1)),
+		return DIV_ROUND_UP((1ULL << leaf->lg2) -
+					    (iova & ((1ULL << leaf->lg2) - 1)),
 				    PAGE_SIZE);
 	if (!leaf->pte)
 		return 1;
@@ -259,14 +274,15 @@ static u16 run_length(const struct leaf *leaf, iova_t iova, u64 len)
 	max = (iova & (PAGE_SIZE - 1)) + min(len, SZ_2M) + PAGE_SIZE - 1;
 	max = min(max >> PAGE_SHIFT, left);
 	for (n = 1; n < max; n++)
-		if (__atomic_load_n(leaf->pte + n, __ATOMIC_RELAXED) != (want += PAGE_SIZE))
+		if (__atomic_load_n(leaf->pte + n, __ATOMIC_RELAXED) !=
+		    (want += PAGE_SIZE))
 			break;
 	return n;
 }
 
-static __attribute__((noinline)) int report(struct hw *hw, struct hw_unit *unit,
-					    struct tlb_context *c, const struct dma_request *req,
-					    const struct refusal *r, struct dma_fault *fault)
+static __attribute__((noinline)) int
+report(struct hw *hw, struct hw_unit *unit, struct tlb_context *c,
+       const struct dma_request *req, const struct refusal *r, struct dma_fault *fault)
 {
 	bool page_fault = r->reason >> 12 == AMD_EVENT_IO_PAGE_FAULT, log = true;
 
@@ -290,7 +306,8 @@ static int untranslated(iova_t iova, u64 len, u8 access, struct dma_translation 
 	return 0;
 }
 
-/* 3.4.5: addresses that go untranslated. Return: how many bytes from @iova on; 0: none. */
+/* 3.4.5: addresses that go untranslated. Return: how many bytes from @iova on; 0: none.
+ */
 static u64 excluded(const struct amd_state *st, u64 a, iova_t iova)
 {
 	u64 base = atomic_load_explicit(&st->excl_base, memory_order_relaxed);
@@ -305,9 +322,10 @@ static u64 excluded(const struct amd_state *st, u64 a, iova_t iova)
 
 /* Past the TLB. The translation ends after @limit bytes, whatever the tables say. */
 static __attribute__((noinline)) int
-translate_miss(struct hw *hw, struct hw_unit *unit, struct amd_state *st, struct translator *x,
-	       const struct dma_request *req, struct tlb_context *c, u32 key, u64 stamp,
-	       u64 limit, struct dma_translation *out, struct dma_fault *fault)
+translate_miss(struct hw *hw, struct hw_unit *unit, struct amd_state *st,
+	       struct translator *x, const struct dma_request *req, struct tlb_context *c,
+	       u32 key, u64 stamp, u64 limit, struct dma_translation *out,
+	       struct dma_fault *fault)
 {
 	u16 domain = CTX_DOMAIN(c->a), run = 0;
 	iova_t iova = req->iova;
@@ -321,10 +339,10 @@ translate_miss(struct hw *hw, struct hw_unit *unit, struct amd_state *st, struct
 	if (walk(hw, c->a, c->b, iova, req->access, &leaf, &r)) {
 		if (st->np_cache && r.class == FAULT_NOT_PRESENT) {
 			e = small_entry(x, domain, iova >> PAGE_SHIFT);
-			*e = (struct tlb_entry){ .page = iova >> PAGE_SHIFT,
-						 .stamp = stamp,
-						 .key = key,
-						 .reason = NOT_PRESENT };
+			*e = (struct tlb_entry){.page = iova >> PAGE_SHIFT,
+						.stamp = stamp,
+						.key = key,
+						.reason = NOT_PRESENT};
 		}
 		return report(hw, unit, c, req, &r, fault);
 	}
@@ -332,8 +350,8 @@ translate_miss(struct hw *hw, struct hw_unit *unit, struct amd_state *st, struct
 		run = run_length(&leaf, iova, req->len);
 	shift = leaf.lg2 >= 21 ? 21 : PAGE_SHIFT;
 	size = 1ULL << leaf.lg2;
-	e = shift == 21 ? large_entry(x, domain, iova >> 21) :
-			  small_entry(x, domain, iova >> PAGE_SHIFT);
+	e = shift == 21 ? large_entry(x, domain, iova >> 21)
+			: small_entry(x, domain, iova >> PAGE_SHIFT);
 	*e = (struct tlb_entry){
 		.page = iova >> shift,
 		.stamp = stamp,
@@ -367,12 +385,15 @@ static __attribute__((noinline)) int translate_slow(struct hw *hw, struct hw_uni
 	u32 key;
 	u8 may;
 
-	if (!(atomic_load_explicit(&st->control, memory_order_relaxed) & AMD_CTRL_IOMMU_EN))
-		return untranslated(iova, iova ? -iova : ~0ULL, DMA_READ | DMA_WRITE, out);
+	if (!(atomic_load_explicit(&st->control, memory_order_relaxed) &
+	      AMD_CTRL_IOMMU_EN))
+		return untranslated(iova, iova ? -iova : ~0ULL, DMA_READ | DMA_WRITE,
+				    out);
 	if (context_get(hw, unit, st, x, req->sid, &c, &r))
 		return report(hw, unit, NULL, req, &r, fault);
 	if (req->pasid != NO_PASID && !(c->a & CTX_PASS)) {
-		refuse(&r, AMD_EVENT_INVALID_REQ, AMD_EVF_GN | rw(req->access), FAULT_BLOCKED);
+		refuse(&r, AMD_EVENT_INVALID_REQ, AMD_EVF_GN | rw(req->access),
+		       FAULT_BLOCKED);
 		return report(hw, unit, c, req, &r, fault);
 	}
 	if (unlikely(iova >= AMD_HT_RANGE_BASE && iova <= AMD_HT_RANGE_LAST) &&
@@ -395,16 +416,19 @@ static __attribute__((noinline)) int translate_slow(struct hw *hw, struct hw_uni
 	if (!CTX_MODE(c->a)) {
 		u64 base = atomic_load_explicit(&st->excl_base, memory_order_relaxed);
 
-		/* Where the range begins, which makes no difference but to permissions. */
+		/* Where the range begins, which makes no difference but to permissions.
+		 */
 		if ((base & AMD_EXCL_EX_EN) && iova < (base & AMD_EXCL_ADDR))
 			len = min(len, (base & AMD_EXCL_ADDR) - iova);
 		return untranslated(iova, len, may, out);
 	}
 	key = KEY(amd_unit_index(hw, unit), CTX_DOMAIN(c->a));
 	stamp = atomic_load_explicit(&st->all_gen, memory_order_acquire) +
-		atomic_load_explicit(&st->domain_gen[CTX_DOMAIN(c->a)], memory_order_acquire);
+		atomic_load_explicit(&st->domain_gen[CTX_DOMAIN(c->a)],
+				     memory_order_acquire);
 	e = small_entry(x, CTX_DOMAIN(c->a), iova >> PAGE_SHIFT);
-	if (e->page == iova >> PAGE_SHIFT && e->key == key && e->stamp == stamp && e->reason) {
+	if (e->page == iova >> PAGE_SHIFT && e->key == key && e->stamp == stamp &&
+	    e->reason) {
 		refuse(&r, AMD_EVENT_IO_PAGE_FAULT, rw(req->access), FAULT_NOT_PRESENT);
 		return report(hw, unit, c, req, &r, fault);
 	}
@@ -428,14 +452,16 @@ int amd_translate(struct hw *hw, struct hw_unit *unit, struct translator *x,
 
 	if (unlikely(c->owner != unit || c->id != req->sid || !c->key ||
 		     req->pasid != NO_PASID ||
-		     c->stamp != atomic_load_explicit(&st->dte_gen, memory_order_acquire)))
+		     c->stamp !=
+			     atomic_load_explicit(&st->dte_gen, memory_order_acquire)))
 		return translate_slow(hw, unit, x, req, out, fault);
 	domain = CTX_DOMAIN(c->a);
 	e = small_entry(x, domain, iova >> PAGE_SHIFT);
 	stamp = atomic_load_explicit(&st->all_gen, memory_order_acquire) +
 		atomic_load_explicit(&st->domain_gen[domain], memory_order_acquire);
 	if (e->page == iova >> PAGE_SHIFT && e->key == c->key && e->stamp == stamp) {
-		len = ((u64)e->run << PAGE_SHIFT | (e->run ? 0 : SZ_4K)) - (iova & (SZ_4K - 1));
+		len = ((u64)e->run << PAGE_SHIFT | (e->run ? 0 : SZ_4K)) -
+		      (iova & (SZ_4K - 1));
 		if (unlikely(!(e->access & req->access) || (req->len > len && !e->run)))
 			return translate_slow(hw, unit, x, req, out, fault);
 		out->phys = e->phys | (iova & (SZ_4K - 1));

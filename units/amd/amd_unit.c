@@ -91,7 +91,8 @@ static u64 amd_mmio_read(struct hw *hw, struct hw_unit *unit, u64 off, unsigned 
 {
 	struct amd_state *st = amd_state(hw, unit);
 
-	if ((size != 4 && size != 8) || !IS_ALIGNED(off, size) || off > AMD_REGS_SIZE - size)
+	if ((size != 4 && size != 8) || !IS_ALIGNED(off, size) ||
+	    off > AMD_REGS_SIZE - size)
 		return size < 8 ? (1ULL << size * 8) - 1 : ~0ULL;
 	if (size == 8)
 		return read_qword(st, off);
@@ -122,7 +123,8 @@ static u64 control_bits(const struct amd_state *st)
 }
 
 /* 3.4.3: switches of the unit. Return: true if an event is due. */
-static bool control(struct hw *hw, struct hw_unit *unit, struct amd_state *st, u64 val, u64 mask)
+static bool control(struct hw *hw, struct hw_unit *unit, struct amd_state *st, u64 val,
+		    u64 mask)
 {
 	u64 before = atomic_load(&st->control), now;
 	bool was, is, event = false;
@@ -154,8 +156,8 @@ static bool control(struct hw *hw, struct hw_unit *unit, struct amd_state *st, u
 }
 
 /* A write of the bits in @mask to the aligned quad-word at @off, with cmd held. */
-static bool write_qword(struct hw *hw, struct hw_unit *unit, struct amd_state *st, u64 off,
-			u64 val, u64 mask)
+static bool write_qword(struct hw *hw, struct hw_unit *unit, struct amd_state *st,
+			u64 off, u64 val, u64 mask)
 {
 	switch (off) {
 	case AMD_DEVTAB_BASE:
@@ -201,13 +203,15 @@ static bool write_qword(struct hw *hw, struct hw_unit *unit, struct amd_state *s
 	return false;
 }
 
-static void amd_mmio_write(struct hw *hw, struct hw_unit *unit, u64 off, u64 val, unsigned size)
+static void amd_mmio_write(struct hw *hw, struct hw_unit *unit, u64 off, u64 val,
+			   unsigned size)
 {
 	struct amd_state *st = amd_state(hw, unit);
 	bool locked, event;
 	u64 mask = ~0ULL;
 
-	if ((size != 4 && size != 8) || !IS_ALIGNED(off, size) || off > AMD_REGS_SIZE - size)
+	if ((size != 4 && size != 8) || !IS_ALIGNED(off, size) ||
+	    off > AMD_REGS_SIZE - size)
 		return;
 	if (size == 4) {
 		val = (val & 0xffffffff) << (off & 4) * 8;

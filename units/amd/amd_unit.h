@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The AMD-Vi unit for those who build machines; software reaches it through its registers. */
+/* The AMD-Vi unit for those who build machines; software reaches it through its
+ * registers. */
 #ifndef MOAT_UNITS_AMD_AMD_UNIT_H
 #define MOAT_UNITS_AMD_AMD_UNIT_H
 
@@ -24,6 +25,7 @@ extern const struct unit_ops amd_unit_ops;
  *
  * Return: 0; -EINVAL: a value out of range, or the unit exists; -ENOMEM.
  */
-int __must_check amd_unit_setup(struct hw *hw, u32 index, const struct amd_unit_config *config);
+int __must_check amd_unit_setup(struct hw *hw, u32 index,
+				const struct amd_unit_config *config);
 
 #endif

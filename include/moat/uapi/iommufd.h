@@ -190,6 +190,8 @@ enum {
 	IOMMU_HW_INFO_TYPE_DEFAULT = 0,
 	IOMMU_HW_INFO_TYPE_INTEL_VTD = 1,
 	IOMMU_HW_INFO_TYPE_ARM_SMMUV3 = 2,
+	IOMMU_HW_INFO_TYPE_TEGRA241_CMDQV = 3,
+	IOMMU_HW_INFO_TYPE_AMD = 4,
 };
 enum {
 	IOMMU_HW_INFO_FLAG_INPUT_TYPE = 1 << 0,
@@ -216,6 +218,12 @@ struct iommu_hw_info {
 	__aligned_u64 out_capabilities;
 };
 #define IOMMU_GET_HW_INFO _IO(IOMMUFD_TYPE, IOMMUFD_CMD_GET_HW_INFO)
+
+/* The data of IOMMU_HW_INFO_TYPE_AMD: the registers as they are. */
+struct iommu_hw_info_amd {
+	__aligned_u64 efr;
+	__aligned_u64 efr2;
+};
 
 /* The data of IOMMU_HW_INFO_TYPE_INTEL_VTD. */
 struct iommu_hw_info_vtd {

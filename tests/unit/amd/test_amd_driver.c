@@ -21,6 +21,7 @@
 #include "machine/dma.h"
 #include "machine/irq.h"
 #include "machine/machine.h"
+#include "moat/uapi/iommufd.h"
 #include "pci/function.h"
 #include "pci/pci.h"
 #include "units/amd/amd_regs.h"
@@ -34,7 +35,8 @@
 struct fixture {
 	struct machine *m;
 	struct pci_host *host;
-	struct pci_dev *dev[NR_DEVS]; /* 00:04.0, 00:05.0, and behind a bridge 01:00.0, 01:01.0 */
+	struct pci_dev *
+		dev[NR_DEVS]; /* 00:04.0, 00:05.0, and behind a bridge 01:00.0, 01:01.0 */
 	unsigned events, faults, irqs;
 	u32 last_irq;
 	struct dma_fault last;
@@ -158,8 +160,8 @@ static void start(const char *cmdline, const struct amd_unit_config *config)
 		.capability = AMD_CAP_ID | AMD_CAP_TYPE | AMD_CAP_EFR | AMD_CAP_NP_CACHE};
 
 	build(cmdline, config);
-	assert_int_equal(amd_driver_register(fx.m, 0, config && config->np_cache ? &np : NULL),
-			 0);
+	assert_int_equal(
+		amd_driver_register(fx.m, 0, config && config->np_cache ? &np : NULL), 0);
 	pci_bus_add_devices(fx.host);
 }
 
@@ -399,7 +401,8 @@ static void amd_two_domains_share_nothing(void **state)
 
 static void amd_random_maps_equal_what_dma_sees(void **state)
 {
-	struct amd_unit_config np = {.np_cache = true}, six = {.levels = 6, .dirty = true};
+	struct amd_unit_config np = {.np_cache = true},
+			       six = {.levels = 6, .dirty = true};
 
 	random_against_flat(NULL);
 	random_against_flat(&np);
@@ -428,9 +431,9 @@ static void amd_geometry_follows_the_levels(void **state)
 		assert_int_equal(dma_in(0, 0x1000, &value), 0);
 		assert_int_equal(dma_in(0, ends[i] - 0x1007, &value), -EFAULT);
 		if (i < 2)
-			assert_int_equal(
-				iommu_map(domain, ends[i] + 1, phys, SZ_4K, IOMMU_READ),
-				-ERANGE);
+			assert_int_equal(iommu_map(domain, ends[i] + 1, phys, SZ_4K,
+						   IOMMU_READ),
+					 -ERANGE);
 		disown(0, domain);
 		unpage(phys);
 		demolish();
@@ -486,7 +489,8 @@ static void send(unsigned dev, const struct msi_msg *msg)
 {
 	u32 data = msg->data;
 
-	(void)dma_write(&fx.m->hw, (u32)fx.dev[dev]->dev.hw_function, msg->address, &data, 4);
+	(void)dma_write(&fx.m->hw, (u32)fx.dev[dev]->dev.hw_function, msg->address, &data,
+			4);
 }
 
 static void amd_msi_is_delivered_by_the_devices_own_table(void **state)
@@ -502,7 +506,8 @@ static void amd_msi_is_delivered_by_the_devices_own_table(void **state)
 			assert_true(irq_remap_present(&fx.dev[i]->dev));
 			irq = irq_alloc(&fx.dev[i]->dev, HW_IRQ_MSI, 1, 0, NULL, NULL);
 			assert_true(irq > 0);
-			assert_int_equal(irq_msi_message(&fx.dev[i]->dev, (u32)irq, &msg), 0);
+			assert_int_equal(irq_msi_message(&fx.dev[i]->dev, (u32)irq, &msg),
+					 0);
 			send(i, &msg);
 			assert_int_equal(fx.irqs, 1);
 			assert_int_equal(fx.last_irq, irq);
@@ -549,9 +554,16 @@ static void amd_four_msi_vectors_share_one_message(void **state)
 static void amd_reserved_regions_hold_msi_ht_range_and_ivmds(void **state)
 {
 	static const struct amd_ivmd ivmd[] = {
-		{.base = 0x800000, .last = 0x80ffff, .first = 0x28, .last_id = 0x28, .read = true,
+		{.base = 0x800000,
+		 .last = 0x80ffff,
+		 .first = 0x28,
+		 .last_id = 0x28,
+		 .read = true,
 		 .write = true},
-		{.base = 0x900000, .last = 0x90ffff, .first = 0x28, .last_id = 0x28,
+		{.base = 0x900000,
+		 .last = 0x90ffff,
+		 .first = 0x28,
+		 .last_id = 0x28,
 		 .exclusion = true},
 	};
 	static const struct amd_driver_params params = {.ivmd = ivmd, .nr_ivmd = 2};
@@ -560,9 +572,9 @@ static void amd_reserved_regions_hold_msi_ht_range_and_ivmds(void **state)
 	assert_int_equal(amd_driver_register(fx.m, 0, &params), 0);
 	for (unsigned i = 0; i < NR_DEVS; i++) {
 		struct iommu_group *group = iommu_group_get(&fx.dev[i]->dev);
-		char buf[512],
-			*expect = "0x00000000fee00000 0x00000000feefffff msi\n"
-				  "0x000000fd00000000 0x000000ffffffffff reserved\n";
+		char buf[512], *expect =
+				       "0x00000000fee00000 0x00000000feefffff msi\n"
+				       "0x000000fd00000000 0x000000ffffffffff reserved\n";
 
 		if (i == 1)
 			expect = "0x0000000000800000 0x000000000080ffff direct\n"
@@ -646,7 +658,8 @@ static void amd_dirty_pages_are_told_once(void **state)
 	phys_addr_t phys;
 
 	start("", NULL);
-	domain = iommu_paging_domain_alloc_flags(&fx.dev[0]->dev, IOMMU_ALLOC_DIRTY_TRACKING);
+	domain = iommu_paging_domain_alloc_flags(&fx.dev[0]->dev,
+						 IOMMU_ALLOC_DIRTY_TRACKING);
 	assert_int_equal(PTR_ERR(domain), -EOPNOTSUPP);
 	demolish();
 
@@ -654,7 +667,8 @@ static void amd_dirty_pages_are_told_once(void **state)
 	group = iommu_group_get(&fx.dev[0]->dev);
 	assert_true(device_iommu_capable(&fx.dev[0]->dev, IOMMU_CAP_DIRTY_TRACKING));
 	assert_int_equal(iommu_group_claim_dma_owner(group, &fx), 0);
-	domain = iommu_paging_domain_alloc_flags(&fx.dev[0]->dev, IOMMU_ALLOC_DIRTY_TRACKING);
+	domain = iommu_paging_domain_alloc_flags(&fx.dev[0]->dev,
+						 IOMMU_ALLOC_DIRTY_TRACKING);
 	assert_false(IS_ERR(domain));
 	assert_int_equal(iommu_attach_group(domain, group), 0);
 	phys = page();
@@ -664,8 +678,8 @@ static void amd_dirty_pages_are_told_once(void **state)
 	for (unsigned round = 0; round < 3; round++) {
 		count = 0;
 		iommu_iotlb_gather_init(&gather);
-		assert_int_equal(domain->dirty_ops->read_and_clear_dirty(domain, 0, SZ_4K, 0,
-									 &dirty),
+		assert_int_equal(domain->dirty_ops->read_and_clear_dirty(domain, 0, SZ_4K,
+									 0, &dirty),
 				 0);
 		iommu_iotlb_sync(domain, &gather);
 		assert_int_equal(count, round == 1 ? SZ_4K : 0);
@@ -694,7 +708,8 @@ static void old_tables(phys_addr_t *leaf_page)
 	for (unsigned i = 0; i < 65536; i++)
 		*(u64 *)ram_ptr(&fx.m->hw, old_table + i * 32, 8) = AMD_DTE0_V;
 	dte = ram_ptr(&fx.m->hw, old_table + FIRST_FN * 32, 32);
-	dte[0] = AMD_DTE0_V | AMD_DTE0_TV | AMD_DTE0_IR | AMD_DTE0_IW | AMD_DTE0_MODE(1) | top;
+	dte[0] = AMD_DTE0_V | AMD_DTE0_TV | AMD_DTE0_IR | AMD_DTE0_IW | AMD_DTE0_MODE(1) |
+		 top;
 	dte[1] = 9;
 	ram(top)[5] = *leaf_page | AMD_PTE_PR | AMD_PTE_IR | AMD_PTE_IW;
 	unit_mmio_write(&fx.m->hw, 0, AMD_DEVTAB_BASE, old_table | 0x1ff, 8);
@@ -765,7 +780,8 @@ static void amd_translation_left_on_is_replaced(void **state)
 		old_tables(&leaf);
 		/* A table of another size is not trusted. */
 		if (i)
-			unit_mmio_write(&fx.m->hw, 0, AMD_DEVTAB_BASE, old_table | 0xff, 8);
+			unit_mmio_write(&fx.m->hw, 0, AMD_DEVTAB_BASE, old_table | 0xff,
+					8);
 		assert_int_equal(amd_driver_register(fx.m, 0, NULL), 0);
 		assert_false(fx.dev[0]->dev.iommu->attach_deferred);
 		assert_int_equal(dma_in(0, 0x5000, &value), -EFAULT);
@@ -843,8 +859,17 @@ static void amd_domain_without_memory_leaves_nothing(void **state)
 	demolish();
 }
 
+static struct iommu_hw_info_amd *amd_iommu_info(u32 *type)
+{
+	u32 length;
+
+	return dev_iommu_ops(&fx.dev[0]->dev)->hw_info(&fx.dev[0]->dev, &length, type);
+}
+
 static void amd_capabilities_and_sysfs_are_the_kernels(void **state)
 {
+	u32 type = IOMMU_HW_INFO_TYPE_DEFAULT;
+	struct iommu_hw_info_amd *hw;
 	struct iommu_device *iommu;
 	char buf[64];
 
@@ -853,6 +878,12 @@ static void amd_capabilities_and_sysfs_are_the_kernels(void **state)
 	assert_true(
 		device_iommu_capable(&fx.dev[0]->dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY));
 	assert_false(device_iommu_capable(&fx.dev[0]->dev, IOMMU_CAP_DIRTY_TRACKING));
+	hw = amd_iommu_info(&type);
+	assert_int_equal(type, IOMMU_HW_INFO_TYPE_AMD);
+	assert_int_equal(hw->efr, 0x41);
+	kfree(hw);
+	type = IOMMU_HW_INFO_TYPE_INTEL_VTD;
+	assert_int_equal(PTR_ERR(amd_iommu_info(&type)), -EOPNOTSUPP);
 	iommu = fx.dev[0]->dev.iommu->iommu_dev;
 	assert_string_equal(iommu->name, "ivhd0");
 	assert_string_equal(iommu->attr_group, "amd-iommu");

@@ -53,7 +53,8 @@ static void on_event(struct hw *hw, u32 unit)
 	fx.events++;
 }
 
-static const struct hw_host_ops ops = {.irq = on_irq, .fault = on_fault, .unit_event = on_event};
+static const struct hw_host_ops ops = {
+	.irq = on_irq, .fault = on_fault, .unit_event = on_event};
 
 static const struct hw_host_ops quiet; /* for threads */
 
@@ -109,7 +110,8 @@ static void up(const struct amd_unit_config *config)
 	wr(AMD_CMDBUF_BASE, fx.ring | AMD_RING_LEN(8));
 	wr(AMD_EVTLOG_BASE, fx.log | AMD_RING_LEN(8));
 	wr(AMD_CONTROL, AMD_CTRL_IOMMU_EN | AMD_CTRL_CMDBUF_EN | AMD_CTRL_EVT_LOG_EN |
-				AMD_CTRL_EVT_INT_EN | (c.guest_apic ? AMD_CTRL_GA_EN : 0));
+				AMD_CTRL_EVT_INT_EN |
+				(c.guest_apic ? AMD_CTRL_GA_EN : 0));
 }
 
 static void down(void)
@@ -132,7 +134,8 @@ static void command(u32 a, u32 b, u32 c, u32 d)
 static bool waited(void)
 {
 	*ram(fx.sem) = 0;
-	command((u32)fx.sem | AMD_WAIT_STORE, AMD_CMD(AMD_CMD_COMPLETION_WAIT), 0x55, 0x66);
+	command((u32)fx.sem | AMD_WAIT_STORE, AMD_CMD(AMD_CMD_COMPLETION_WAIT), 0x55,
+		0x66);
 	return *ram(fx.sem) == 0x6600000055;
 }
 
@@ -148,12 +151,12 @@ static void dte(u64 d0, u64 d1, u64 d2)
 
 static void flush_domain(void)
 {
-	command(0, AMD_CMD(AMD_CMD_INVALIDATE_PAGES) | DOMAIN, 0xfffff000 | AMD_INV_SIZE | AMD_INV_PDE,
-		0x7fffffff);
+	command(0, AMD_CMD(AMD_CMD_INVALIDATE_PAGES) | DOMAIN,
+		0xfffff000 | AMD_INV_SIZE | AMD_INV_PDE, 0x7fffffff);
 	assert_true(waited());
 }
 
-#define GRANT (AMD_PTE_PR | AMD_PTE_IR | AMD_PTE_IW)
+#define GRANT  (AMD_PTE_PR | AMD_PTE_IR | AMD_PTE_IW)
 #define DTE_ON (AMD_DTE0_V | AMD_DTE0_TV | AMD_DTE0_IR | AMD_DTE0_IW)
 
 static int get(u64 iova, u64 *val)
@@ -198,7 +201,8 @@ static void amd_entry_decides_who_may_do_what(void **state)
 	dte(AMD_DTE0_V | AMD_DTE0_TV | AMD_DTE0_IR, DOMAIN, 0);
 	assert_int_equal(get(0x5000, &value), 0);
 	assert_int_equal(put(0x5000, 1), -EFAULT);
-	assert_int_equal(take_event(), AMD_EVENT_IO_PAGE_FAULT << 28 | AMD_EVF_RW << 16 | DOMAIN);
+	assert_int_equal(take_event(),
+			 AMD_EVENT_IO_PAGE_FAULT << 28 | AMD_EVF_RW << 16 | DOMAIN);
 	/* Reserved bits and modes. */
 	dte(DTE_ON | BIT_ULL(3), DOMAIN, 0);
 	assert_int_equal(get(0x5000, &value), -EFAULT);
@@ -241,7 +245,8 @@ static void amd_levels_can_be_skipped_where_addresses_are_zero(void **state)
 	ram(top)[2] = leaf | GRANT | AMD_PTE_NL(4);
 	flush_domain();
 	assert_int_equal(get((2ULL << 39) + 0x3000, &value), -EFAULT);
-	assert_int_equal(take_event() >> 16, AMD_EVENT_IO_PAGE_FAULT << 12 | AMD_EVF_PR | AMD_EVF_RZ);
+	assert_int_equal(take_event() >> 16,
+			 AMD_EVENT_IO_PAGE_FAULT << 12 | AMD_EVF_PR | AMD_EVF_RZ);
 	/* Beyond four levels. */
 	assert_int_equal(get(1ULL << 48, &value), -EFAULT);
 	assert_int_equal(fx.last.class, FAULT_ADDRESS_WIDTH);
@@ -264,19 +269,22 @@ static void amd_page_sizes_are_what_the_ones_say(void **state)
 		assert_int_equal(get(0x10000 + i * PAGE_SIZE, &value), 0);
 		assert_int_equal(value, i);
 	}
-	/* No run of ones at all is 8 KiB; a page as large as the next level's is illegal. */
+	/* No run of ones at all is 8 KiB; a page as large as the next level's is illegal.
+	 */
 	ram(top)[40] = 0x200000 | GRANT | AMD_PTE_NL(7);
 	assert_int_equal(get(40 * PAGE_SIZE, &value), 0);
 	ram(top)[50] = (0x200000 | ((SZ_1M - 1) & PAGE_MASK)) | GRANT | AMD_PTE_NL(7);
 	assert_int_equal(get(50 * PAGE_SIZE, &value), -EFAULT);
-	assert_int_equal(take_event() >> 16, AMD_EVENT_IO_PAGE_FAULT << 12 | AMD_EVF_PR | AMD_EVF_RZ);
+	assert_int_equal(take_event() >> 16,
+			 AMD_EVENT_IO_PAGE_FAULT << 12 | AMD_EVF_PR | AMD_EVF_RZ);
 	down();
 }
 
 /* --- random tables against a slow walk ---------------------------------------------- */
 
 struct slow {
-	bool ok, encoded; /* encoded: a page of several entries, which here seldom agree */
+	bool ok,
+		encoded; /* encoded: a page of several entries, which here seldom agree */
 	u64 phys;
 };
 
@@ -301,7 +309,8 @@ static struct slow slow_walk(u64 table, unsigned mode, u64 iova, bool write)
 			u64 addr = pte & AMD_PTE_ADDR;
 
 			if (next == 7) {
-				for (lg2 = 13; lg2 <= 52 && addr & (1ULL << (lg2 - 1)); lg2++)
+				for (lg2 = 13; lg2 <= 52 && addr & (1ULL << (lg2 - 1));
+				     lg2++)
 					;
 				if (lg2 <= shift || lg2 >= shift + 9)
 					return no;
@@ -311,7 +320,8 @@ static struct slow slow_walk(u64 table, unsigned mode, u64 iova, bool write)
 			return (struct slow){true, next == 7,
 					     (addr >> lg2 << lg2) + iova % (1ULL << lg2)};
 		}
-		if (next >= level || (next + 1 < level && iova % (1ULL << shift) >> (12 + 9 * next)))
+		if (next >= level ||
+		    (next + 1 < level && iova % (1ULL << shift) >> (12 + 9 * next)))
 			return no;
 		table = pte & AMD_PTE_ADDR;
 		level = next;
@@ -351,12 +361,15 @@ static void random_walks(const struct amd_unit_config *config, unsigned max_mode
 
 			if (kind < 3) {
 				*p = table[rnd_below(&r, TABLES)] | AMD_PTE_PR |
-				     AMD_PTE_NL(1 + rnd_below(&r, rnd_one_in(&r, 4) ? 6 : 3));
+				     AMD_PTE_NL(1 +
+						rnd_below(&r, rnd_one_in(&r, 4) ? 6 : 3));
 			} else if (kind < 6) {
-				*p = (rnd_below(&r, 64) << (12 + 9 * rnd_below(&r, 3))) | AMD_PTE_PR;
+				*p = (rnd_below(&r, 64) << (12 + 9 * rnd_below(&r, 3))) |
+				     AMD_PTE_PR;
 			} else if (kind < 7) {
 				lg2 = 13 + rnd_below(&r, 12);
-				*p = (rnd_below(&r, 8) << lg2) | AMD_PTE_PR | AMD_PTE_NL(7) |
+				*p = (rnd_below(&r, 8) << lg2) | AMD_PTE_PR |
+				     AMD_PTE_NL(7) |
 				     (((1ULL << (lg2 - 1)) - 1) & PAGE_MASK);
 			} else {
 				*p = 0;
@@ -374,12 +387,14 @@ static void random_walks(const struct amd_unit_config *config, unsigned max_mode
 
 			iova = 0;
 			for (unsigned level = 0; level < 6; level++)
-				iova |= rnd_below(&r, rnd_one_in(&r, 3) ? 8 : 1) << (12 + 9 * level);
+				iova |= rnd_below(&r, rnd_one_in(&r, 3) ? 8 : 1)
+					<< (12 + 9 * level);
 			iova |= rnd_below(&r, 4096);
 			if (iova >= AMD_HT_RANGE_BASE && iova <= AMD_HT_RANGE_LAST)
 				continue;
 			want = slow_walk(table[0], mode, iova, write);
-			assert_int_equal(translate(iova, write, rnd_below(&r, 3) * 8192, &t),
+			assert_int_equal(translate(iova, write, rnd_below(&r, 3) * 8192,
+						   &t),
 					 want.ok ? 0 : -EFAULT);
 			if (!want.ok)
 				continue;
@@ -475,7 +490,8 @@ static void amd_completion_means_no_write_is_under_way(void **state)
 	atomic_store(&writing, true);
 	atomic_store(&moved, 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, keep_writing, NULL), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, keep_writing, NULL),
+				 0);
 	for (unsigned i = 0; i < 1000 && time(NULL) < end; i++) {
 		u8 *mem = ram_ptr(fx.hw, page, 4096);
 
@@ -663,7 +679,8 @@ static void irq_tables(bool ga)
 		ram(table)[6] = AMD_IRTE_EN | AMD_IRTE_DEST(2);
 		ram(table)[7] = 0x44;
 	} else {
-		((u32 *)ram(table))[3] = AMD_IRTE_EN | AMD_IRTE_DEST(2) | AMD_IRTE_VECTOR(0x44);
+		((u32 *)ram(table))[3] =
+			AMD_IRTE_EN | AMD_IRTE_DEST(2) | AMD_IRTE_VECTOR(0x44);
 	}
 	msi(3);
 	assert_int_equal(fx.irqs, 3);
@@ -720,7 +737,8 @@ static void amd_interrupt_entries_are_cached_until_invalidated(void **state)
 	take_event();
 	msi(3);
 	assert_int_equal(take_event() >> 16, AMD_EVENT_IO_PAGE_FAULT << 12 | AMD_EVF_I |
-						     AMD_EVF_RW | AMD_EVF_PR | AMD_EVF_RZ);
+						     AMD_EVF_RW | AMD_EVF_PR |
+						     AMD_EVF_RZ);
 	down();
 }
 
