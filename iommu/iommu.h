@@ -320,6 +320,7 @@ struct dev_iommu {
 	bool require_direct; /* firmware wants 1:1 mappings: never blocked */
 	bool shadow_on_flush;
 	bool dma_iommu; /* DMA API calls go through the default domain */
+	bool pci_32bit_workaround; /* dma/: addresses below 4 GiB first; atomic */
 };
 
 /* Which IOMMU translates for a device, and its ids there; owned by the device. */

@@ -88,6 +88,13 @@ struct device {
 	struct iommu_fwspec *fwspec;	 /* set by of/ or acpi/ before device_add */
 	void *of_node;
 	u64 dma_mask, coherent_dma_mask;
+	u64 bus_dma_limit; /* the highest address that its bus passes on; 0: all */
+	/* What its DMA engine can take in one segment; zeroes: the defaults. */
+	struct {
+		u32 max_segment_size, min_align_mask;
+		u64 segment_boundary_mask;
+	} dma_parms;
+	struct dma_iommu_mapping *mapping; /* dma/arm.c */
 	u32 max_pasids;	 /* that it can put on its requests; set by the bus, 0: none */
 	s32 hw_function; /* index in machine memory, -1: none */
 	bool added, dead, untrusted;

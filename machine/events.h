@@ -29,6 +29,13 @@ struct machine_events {
 	/* A DMA or interrupt was refused. frames: of the thread that drove the device. */
 	void (*fault)(struct machine *m, const struct dma_fault *fault, u32 pid,
 		      u32 nr_frames, const u64 *frames);
+	/*
+	 * A driver of the machine's own kernel broke a rule of the DMA API. The frames
+	 * are this process's: of the call, and of the mapping where one is meant.
+	 */
+	void (*dma_api)(struct machine *m, struct device *dev, const char *what,
+			u32 nr_frames, const u64 *frames, u32 nr_mapped,
+			const u64 *mapped);
 };
 
 #define machine_event(m, event, ...)                          \

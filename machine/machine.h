@@ -13,6 +13,7 @@
 #include "machine/device.h"
 #include "machine/hw.h"
 
+struct dma_core;
 struct machine_events;
 struct ram_alloc;
 struct prog_alloc;
@@ -35,6 +36,7 @@ struct machine {
 		*self_mm; /* the server's own memory, reachable by devices; may be NULL */
 	struct xarray files;	  /* machine/file.c: open files; lock */
 	struct iommu_core *iommu; /* iommu/ */
+	struct dma_core *dma;	  /* dma/; NULL: no DMA API */
 	/* Set by iommu_core_create(); for device_dma_configure() and _cleanup(). */
 	int (*dma_configure)(struct device *dev);
 	void (*dma_cleanup)(struct device *dev);

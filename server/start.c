@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "dma/mapping.h"
 #include "drivers/amd/amd.h"
 #include "drivers/vtd/vtd.h"
 #include "endpoints/models.h"
@@ -233,6 +234,9 @@ static int boot(struct start *s, char **error)
 	if (err)
 		return err;
 	p->iommu = true;
+	err = dma_core_create(m);
+	if (err)
+		return err;
 	err = pci_host_create(m, &host);
 	if (err)
 		return err;
@@ -330,6 +334,7 @@ void machine_stop(struct start *s)
 		}
 		if (p->iommu)
 			iommu_core_destroy(m);
+		dma_core_destroy(m);
 	}
 	if (m)
 		machine_destroy(m);
