@@ -302,6 +302,7 @@ static int iommufd_fops_mmap(struct file *file, struct call *call,
 
 static const struct file_operations iommufd_fops = {
 	.name = "iommufd",
+	.unseen = true,
 	.ioctl = iommufd_fops_ioctl,
 	.mmap = iommufd_fops_mmap,
 	.release = iommufd_fops_release,

@@ -36,6 +36,7 @@ struct mmap_request {
 
 struct file_operations {
 	const char *name;
+	bool unseen; /* what is done to such files changes nothing in sysfs */
 	/* Return: what ioctl(2) returns, or -errno. @arg is a program's address or a
 	 * number. */
 	long (*ioctl)(struct file *file, struct call *call, unsigned cmd, u64 arg);

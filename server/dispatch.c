@@ -11,8 +11,6 @@
 
 #include "base/alloc.h"
 #include "iommu/iommu.h"
-#include "moat/uapi/iommufd.h"
-#include "moat/uapi/vfio.h"
 #include "server/server_priv.h"
 #include "server/sysfs.h"
 
@@ -57,14 +55,11 @@ static long file_mmap(struct file *file, struct server_call *sc)
 	return ret;
 }
 
-/* What maps and unmaps comes often, and nothing of it is seen in the tree. */
-static bool shows_nothing(const struct wire_request *req)
+/* Most calls change nothing that is seen in the tree of files. */
+static bool shows_nothing(const struct file *file, const struct wire_request *req)
 {
-	unsigned cmd = (unsigned)req->a;
-
-	return req->op == WIRE_IOCTL &&
-	       (cmd == VFIO_IOMMU_MAP_DMA || cmd == VFIO_IOMMU_UNMAP_DMA ||
-		cmd == IOMMU_IOAS_MAP || cmd == IOMMU_IOAS_UNMAP);
+	return file->ops->unseen || req->op == WIRE_READ || req->op == WIRE_MMAP ||
+	       req->op == WIRE_POLL;
 }
 
 int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds,
@@ -112,7 +107,7 @@ int dispatch_file(struct conn *c, struct wire_packet *pkt, const int *fds,
 		break;
 	}
 	loop_run_queued(c->server->loop);
-	if (!shows_nothing(req))
+	if (!shows_nothing(file, req))
 		sysfs_refresh(c->server->sysfs);
 	call_end(sc, ret);
 	return 0;

@@ -165,6 +165,7 @@ static void container_release(struct file *file)
 
 static const struct file_operations container_fops = {
 	.name = "vfio",
+	.unseen = true,
 	.ioctl = container_ioctl,
 	.release = container_release,
 };
