@@ -13,42 +13,66 @@
 
 /* --- domain ids ----------------------------------------------------------------- */
 
-static int domain_get_iommu(struct vtd_domain *domain, struct vtd_iommu *vtd)
+/*
+ * A domain that a group can have as its default keeps its use of an IOMMU, unused, when
+ * the last device leaves: the way back must neither allocate nor fail. What is left of
+ * that goes with the domain or with the IOMMU, whichever goes first.
+ */
+static struct mutex ends_lock = MUTEX_INIT; /* that race; taken before the others */
+
+static void use_free(struct vtd_domain_iommu *use)
 {
-	struct vtd_domain_iommu *use;
+	mutex_lock(&use->vtd->lock);
+	list_del(&use->node);
+	xa_erase(&use->vtd->domain_ids, use->did);
+	mutex_unlock(&use->vtd->lock);
+	kfree(use);
+}
+
+/* The domain's use of @vtd, made if it has none; ERR_PTR: -ENOMEM, -ENOSPC. */
+static struct vtd_domain_iommu *use_get_locked(struct vtd_domain *domain,
+					       struct vtd_iommu *vtd)
+{
+	struct vtd_domain_iommu *use = xa_load(&domain->iommus, vtd->unit);
 	u32 did;
 	int rc;
 
-	guard(mutex)(&domain->lock);
-	use = xa_load(&domain->iommus, vtd->unit);
-	if (use) {
-		use->refcnt++;
-		return 0;
-	}
+	if (use)
+		return use;
 	use = kzalloc(sizeof(*use));
 	if (!use)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	mutex_lock(&vtd->lock);
 	rc = xa_alloc(&vtd->domain_ids, &did, NULL,
 		      XA_LIMIT(VTD_DID_FIRST, vtd_ndoms(vtd) - 1));
+	if (!rc)
+		list_add_tail(&use->node, &vtd->uses);
 	mutex_unlock(&vtd->lock);
 	if (rc) {
-		rc = rc == -EBUSY ? -ENOSPC : rc;
-		goto err_use;
+		kfree(use);
+		return ERR_PTR(rc == -EBUSY ? -ENOSPC : rc);
 	}
-	*use = (struct vtd_domain_iommu){.vtd = vtd, .did = (u16)did, .refcnt = 1};
+	use->domain = domain;
+	use->vtd = vtd;
+	use->did = (u16)did;
 	rc = xa_insert(&domain->iommus, vtd->unit, use);
-	if (rc)
-		goto err_did;
-	return 0;
+	if (rc) {
+		use_free(use);
+		return ERR_PTR(rc);
+	}
+	return use;
+}
 
-err_did:
-	mutex_lock(&vtd->lock);
-	xa_erase(&vtd->domain_ids, did);
-	mutex_unlock(&vtd->lock);
-err_use:
-	kfree(use);
-	return rc;
+static int domain_get_iommu(struct vtd_domain *domain, struct vtd_iommu *vtd)
+{
+	struct vtd_domain_iommu *use;
+
+	guard(mutex)(&domain->lock);
+	use = use_get_locked(domain, vtd);
+	if (IS_ERR(use))
+		return (int)PTR_ERR(use);
+	use->refcnt++;
+	return 0;
 }
 
 static void domain_put_iommu(struct vtd_domain *domain, struct vtd_iommu *vtd)
@@ -57,13 +81,29 @@ static void domain_put_iommu(struct vtd_domain *domain, struct vtd_iommu *vtd)
 
 	guard(mutex)(&domain->lock);
 	use = xa_load(&domain->iommus, vtd->unit);
-	if (WARN_ON(!use) || --use->refcnt)
+	if (WARN_ON(!use) || --use->refcnt || iommu_is_dma_domain(&domain->domain))
 		return;
 	xa_erase(&domain->iommus, vtd->unit);
-	mutex_lock(&vtd->lock);
-	xa_erase(&vtd->domain_ids, use->did);
-	mutex_unlock(&vtd->lock);
-	kfree(use);
+	use_free(use);
+}
+
+/* No device is behind @vtd any more. */
+void vtd_forget_domains(struct vtd_iommu *vtd)
+{
+	struct vtd_domain_iommu *use;
+
+	guard(mutex)(&ends_lock);
+	for (;;) {
+		mutex_lock(&vtd->lock);
+		use = list_first_entry_or_null(&vtd->uses, struct vtd_domain_iommu, node);
+		mutex_unlock(&vtd->lock);
+		if (!use)
+			return;
+		mutex_lock(&use->domain->lock);
+		xa_erase(&use->domain->iommus, vtd->unit);
+		mutex_unlock(&use->domain->lock);
+		use_free(use);
+	}
 }
 
 /* --- invalidation --------------------------------------------------------------- */
@@ -213,6 +253,25 @@ static int domain_compatible(struct vtd_domain *domain, const struct vtd_iommu *
 	return 0;
 }
 
+static const struct iommu_domain_ops paging_ops;
+
+/*
+ * What the device needs for its default domain, be it attached there already or not yet
+ * (deferred), so that it can go there from wherever it goes now.
+ */
+static int keep_way_back(struct vtd_device *info)
+{
+	struct iommu_domain *home = iommu_get_dma_domain(info->dev);
+	struct vtd_domain *vd;
+	int rc = vtd_context_alloc(info);
+
+	if (rc || !home || home->ops != &paging_ops || !iommu_is_dma_domain(home))
+		return rc;
+	vd = to_vtd_domain(home);
+	guard(mutex)(&vd->lock);
+	return PTR_ERR_OR_ZERO(use_get_locked(vd, info->vtd));
+}
+
 static int vtd_attach_dev(struct iommu_domain *domain, struct device *dev,
 			  struct iommu_domain *old)
 {
@@ -222,7 +281,7 @@ static int vtd_attach_dev(struct iommu_domain *domain, struct device *dev,
 	int rc = domain_compatible(vd, info->vtd);
 
 	if (!rc)
-		rc = vtd_context_alloc(info);
+		rc = keep_way_back(info);
 	if (!rc)
 		rc = domain_get_iommu(vd, info->vtd);
 	if (rc)
@@ -259,7 +318,10 @@ static int vtd_blocked_attach(struct iommu_domain *domain, struct device *dev,
 			      struct iommu_domain *old)
 {
 	struct vtd_device *info = dev_iommu_priv_get(dev);
+	int rc = keep_way_back(info); /* a no-op but for the first attach of all */
 
+	if (rc)
+		return rc;
 	/* An entry copied from a crashed kernel is not among what is attached. */
 	info->attached |= info->vtd->copied != NULL;
 	vtd_block_translation(info);
@@ -270,8 +332,8 @@ static int vtd_blocked_attach(struct iommu_domain *domain, struct device *dev,
  * PASIDs need scalable mode. The core asks only for devices that have PASIDs, and the
  * probe says of none that it has; groups of others may be given PASIDs all the same.
  */
-static int vtd_set_dev_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
-			     struct iommu_domain *old)
+static int vtd_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
+			     ioasid_t pasid, struct iommu_domain *old)
 {
 	return -EOPNOTSUPP;
 }
@@ -304,9 +366,15 @@ struct iommu_domain vtd_identity_domain = {
 static void vtd_domain_free(struct iommu_domain *domain)
 {
 	struct vtd_domain *vd = to_vtd_domain(domain);
+	struct vtd_domain_iommu *use;
+	u64 unit;
 
 	if (WARN_ON(!list_empty(&vd->devices)))
 		return;
+	mutex_lock(&ends_lock);
+	xa_for_each(&vd->iommus, unit, use)
+		use_free(use);
+	mutex_unlock(&ends_lock);
 	pgtable_destroy(&vd->pt);
 	xa_destroy(&vd->iommus);
 	mutex_destroy(&vd->lock);
@@ -389,8 +457,9 @@ struct iommu_domain *vtd_domain_alloc_paging_flags(struct device *dev, u32 flags
 }
 
 /* Linux has this for all units and refuses where scalable mode is off. */
-struct iommu_domain *vtd_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
-					     u32 flags, const struct iommu_user_data *data)
+struct iommu_domain *vtd_domain_alloc_nested(struct device *dev,
+					     struct iommu_domain *parent, u32 flags,
+					     const struct iommu_user_data *data)
 {
 	return ERR_PTR(-EOPNOTSUPP);
 }

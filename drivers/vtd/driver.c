@@ -210,6 +210,7 @@ static struct vtd_iommu *vtd_create(struct machine *m, u32 unit,
 	mutex_init(&vtd->qi_lock);
 	xa_init(&vtd->domain_ids);
 	INIT_LIST_HEAD(&vtd->devices);
+	INIT_LIST_HEAD(&vtd->uses);
 
 	mutex_lock(&vtd_instances_lock);
 	if (find_instance(m, unit)) {
@@ -302,6 +303,7 @@ static void stop_translation(struct vtd_iommu *vtd)
 	if (vtd->registered)
 		iommu_device_unregister(&vtd->iommu);
 	vtd->registered = false;
+	vtd_forget_domains(vtd);
 	vtd_wr32(vtd, VTD_FECTL, VTD_ECTL_IM);
 	if (vtd->gcmd & VTD_GCMD_TE)
 		vtd_command(vtd, vtd->gcmd & ~VTD_GCMD_TE, VTD_GSTS_TES, false);

@@ -3,7 +3,7 @@
  * What the files of the VT-d driver share. Register and descriptor layouts come from
  * units/vtd/vtd_regs.h, which is all that the driver and the unit have in common.
  *
- * Locks, in order: group->mutex (the core's), vtd_domain.lock, vtd_iommu.lock,
+ * Locks, in order: group->mutex (the core's), domain.c's ends_lock, vtd_domain.lock, vtd_iommu.lock,
  * vtd_iommu.qi_lock. Waiting for an invalidation means waiting for DMA under way,
  * so nothing that runs inside a translation may take any of them.
  *
@@ -42,12 +42,13 @@ struct vtd_iommu {
 	bool superpage;	   /* not intel_iommu=sp_off */
 	bool registered;   /* with the core */
 	bool pre_enabled;  /* kdump: translation was on, the old tables were copied */
-	struct mutex lock; /* root and context tables, domain ids, devices */
+	struct mutex lock; /* root and context tables, domain ids, devices, uses */
 	phys_addr_t root;
 	phys_addr_t context[256]; /* by bus; 0: no table */
 	unsigned long *copied;	  /* kdump: context entries by source id; NULL: none */
 	struct xarray domain_ids; /* taken ones are reserved */
 	struct list_head devices; /* vtd_device.node */
+	struct list_head uses;	  /* vtd_domain_iommu.node */
 	/* The invalidation queue: empty whenever qi_lock is free. */
 	struct mutex qi_lock;
 	bool qi;
@@ -71,9 +72,11 @@ struct vtd_device {
 
 /* A domain's use of one IOMMU. */
 struct vtd_domain_iommu {
+	struct vtd_domain *domain;
 	struct vtd_iommu *vtd;
+	struct list_head node; /* vtd->uses; vtd->lock */
 	u16 did;
-	u32 refcnt; /* devices attached */
+	u32 refcnt; /* devices attached; 0: kept for a default domain's devices */
 };
 
 struct vtd_domain {
@@ -147,9 +150,11 @@ void vtd_context_free_tables(struct vtd_iommu *vtd);
 /* domain.c */
 struct iommu_domain *vtd_domain_alloc_paging_flags(struct device *dev, u32 flags,
 						   const struct iommu_user_data *data);
-struct iommu_domain *vtd_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
-					     u32 flags, const struct iommu_user_data *data);
+struct iommu_domain *vtd_domain_alloc_nested(struct device *dev,
+					     struct iommu_domain *parent, u32 flags,
+					     const struct iommu_user_data *data);
 void vtd_block_translation(struct vtd_device *info);
+void vtd_forget_domains(struct vtd_iommu *vtd);
 extern struct iommu_domain vtd_blocked_domain, vtd_identity_domain;
 
 /* irq_remap.c */

@@ -850,6 +850,67 @@ static void vtd_attach_without_memory_keeps_the_old_domain(void **state)
 	}
 }
 
+/* Nothing is to be had while the device goes back: it gets there all the same. */
+static void go_back_without_memory(unsigned i, struct iommu_domain *domain, bool owned)
+{
+	struct iommu_group *group = iommu_group_get(&fx.dev[i]->dev);
+	struct iommu_domain *home = iommu_group_default_domain(group);
+	phys_addr_t phys = page();
+	u64 value = 0;
+
+	ram(phys)[0] = 11;
+	assert_int_equal(iommu_map(home, 0x7000, phys, SZ_4K, IOMMU_READ), 0);
+	assert_int_equal(dma_in(i, 0x7000, &value), -EFAULT);
+	fault_inject_arm(1);
+	if (domain)
+		iommu_detach_group(domain, group);
+	if (owned)
+		iommu_group_release_dma_owner(group);
+	assert_false(fault_inject_disarm());
+	assert_int_equal(dma_in(i, 0x7000, &value), 0);
+	assert_int_equal(value, 11);
+	assert_int_equal(iommu_unmap(home, 0x7000, SZ_4K), SZ_4K);
+	assert_int_equal(dma_in(i, 0x7000, &value), -EFAULT);
+	if (domain)
+		iommu_domain_free(domain);
+	iommu_group_put(group);
+	unpage(phys);
+}
+
+static void vtd_detach_without_memory_reaches_the_default_domain(void **state)
+{
+	struct iommu_domain *domain;
+	struct iommu_group *group;
+
+	start("", NULL);
+	for (unsigned i = 0; i < NR_DEVS; i++)
+		go_back_without_memory(i, own(i), true);
+	group = iommu_group_get(&fx.dev[0]->dev);
+	domain = iommu_paging_domain_alloc(&fx.dev[0]->dev);
+	assert_false(IS_ERR(domain));
+	assert_int_equal(iommu_attach_group(domain, group), 0);
+	go_back_without_memory(0, domain, false);
+	iommu_group_put(group);
+	demolish();
+}
+
+/* Given to a user before it was ever at its default domain. */
+static void vtd_kdump_detach_without_memory_reaches_the_default_domain(void **state)
+{
+	struct iommu_group *group;
+	phys_addr_t leaf;
+
+	build("elfcorehdr=0x1000", NULL);
+	old_tables(&leaf);
+	assert_int_equal(vtd_driver_register(fx.m, 0, NULL), 0);
+	go_back_without_memory(0, own(0), true);
+	group = iommu_group_get(&fx.dev[1]->dev);
+	assert_int_equal(iommu_group_claim_dma_owner(group, &fx), 0);
+	go_back_without_memory(1, NULL, true);
+	iommu_group_put(group);
+	demolish();
+}
+
 static void vtd_sysfs_shows_what_a_real_one_shows(void **state)
 {
 	static const char *const names[] = {
@@ -905,6 +966,9 @@ int main(void)
 		cmocka_unit_test(vtd_translation_left_on_without_kdump_is_replaced),
 		cmocka_unit_test(vtd_start_without_memory_leaves_nothing),
 		cmocka_unit_test(vtd_attach_without_memory_keeps_the_old_domain),
+		cmocka_unit_test(vtd_detach_without_memory_reaches_the_default_domain),
+		cmocka_unit_test(
+			vtd_kdump_detach_without_memory_reaches_the_default_domain),
 		cmocka_unit_test(vtd_sysfs_shows_what_a_real_one_shows),
 	};
 
