@@ -481,29 +481,8 @@ void pci_fn_reset(struct pci_host *host, struct pci_function *fn, bool function_
 	endpoint_reset(fn_hw(host), fn->index);
 }
 
-/* Vectors that became pending while masked are sent when the mask goes. */
-static void msi_unmasked(struct pci_host *host, struct pci_function *fn)
-{
-	struct hw_function *hf = &fn_hw(host)->functions[fn->index];
-	u8 *msi = hf->config + fn->msi_cap;
-	u16 flags = get16(fn->reset + fn->msi_cap + PCI_MSI_FLAGS);
-	bool wide = flags & PCI_MSI_FLAGS_64BIT;
-	unsigned vec, mask_at = wide ? PCI_MSI_MASK_64 : PCI_MSI_MASK_32;
-	u32 due;
-
-	if (!(flags & PCI_MSI_FLAGS_MASKBIT) ||
-	    !(get16(msi + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_ENABLE))
-		return;
-	due = get32(msi + mask_at + 4) & ~get32(msi + mask_at);
-	put32(msi + mask_at + 4, get32(msi + mask_at + 4) & ~due);
-	for (vec = 0; vec < 32; vec++) {
-		if (due & BIT(vec))
-			hw_msi_send(fn_hw(host), fn->index, vec);
-	}
-}
-
 struct side_effects {
-	bool decode, flr, soft_reset, bus_reset, msi;
+	bool decode, flr, soft_reset, bus_reset, msi, intx;
 };
 
 static bool overlaps(u16 off, u8 size, unsigned start, unsigned len)
@@ -539,7 +518,12 @@ static void decode_effects(struct pci_function *fn, const u8 *old, const u8 *now
 	if (fn->af_cap && overlaps(off, size, fn->af_cap + PCI_AF_CTRL, 1) &&
 	    fn->reset[fn->af_cap + PCI_AF_CAP] & PCI_AF_CAP_FLR)
 		fx->flr = written[fn->af_cap + PCI_AF_CTRL - off] & PCI_AF_CTRL_FLR;
-	fx->msi = fn->msi_cap && overlaps(off, size, fn->msi_cap, 24);
+	/* What became pending while it was masked goes out when the mask goes. */
+	fx->msi = (fn->msi_cap && overlaps(off, size, fn->msi_cap, 24)) ||
+		  (fn->msix_cap && overlaps(off, size, fn->msix_cap + PCI_MSIX_FLAGS, 2));
+	fx->intx = overlaps(off, size, PCI_COMMAND, 2) &&
+		   (get16(old + PCI_COMMAND) ^ get16(now + PCI_COMMAND)) &
+			   PCI_COMMAND_INTX_DISABLE;
 }
 
 /* D1 and D2 exist only where the capability says so; a write of them is ignored. */
@@ -587,7 +571,9 @@ void pci_fn_config_write(struct pci_host *host, struct pci_function *fn, u16 off
 	if (fx.bus_reset && fn->secondary)
 		secondary_reset(host, fn->secondary);
 	if (fx.msi)
-		msi_unmasked(host, fn);
+		hw_msi_flush(fn_hw(host), fn->index);
+	if (fx.intx)
+		hw_intx_update(fn_hw(host), fn->index);
 }
 
 /* ---- hot plug ---- */

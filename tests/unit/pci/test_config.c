@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "machine/dma.h"
 #include "machine/machine.h"
 #include "pci/function.h"
 #include "pci/pci.h"
@@ -308,6 +309,86 @@ static void msi_registers_have_their_masks(void **state)
 	assert_int_equal(rd(f, f->fn, f->fn->msix_cap + PCI_MSIX_FLAGS, 2), 0xc003);
 }
 
+static void msix_enabled_or_unmasked_sends_what_is_pending(void **state)
+{
+	struct fixture *f = *state;
+	struct hw *hw = &f->m->hw;
+	u16 flags = f->fn->msix_cap + PCI_MSIX_FLAGS;
+	u32 *target, entry[4] = {0, 0, 77, 0};
+	phys_addr_t phys;
+
+	assert_int_equal(ram_alloc_pages(f->m, 0, &phys), 0);
+	target = ram_ptr(hw, phys, PAGE_SIZE);
+	entry[0] = (u32)phys;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(endpoint_mmio_write(hw, f->fn->index, 0,
+						     0x8000 + 16 + 4 * i, &entry[i], 4),
+				 0);
+	wr(f, f->fn, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	/* The function's mask. */
+	wr(f, f->fn, flags, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL, 2);
+	hw_msi_send(hw, f->fn->index, 1);
+	assert_int_equal(*target, 0);
+	wr(f, f->fn, flags, PCI_MSIX_FLAGS_ENABLE, 2);
+	assert_int_equal(*target, 77);
+	/* Switched off while it pends; by its upper byte alone. */
+	*target = 0;
+	wr(f, f->fn, flags, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL, 2);
+	hw_msi_send(hw, f->fn->index, 1);
+	wr(f, f->fn, flags, 0, 2);
+	assert_int_equal(*target, 0);
+	wr(f, f->fn, flags + 1, PCI_MSIX_FLAGS_ENABLE >> 8, 1);
+	assert_int_equal(*target, 77);
+	ram_free_pages(f->m, phys, 0);
+}
+
+static void msi_unmasked_sends_what_is_pending(void **state)
+{
+	struct fixture *f = *state;
+	struct hw *hw = &f->m->hw;
+	u16 msi = f->fn->msi_cap;
+	phys_addr_t phys;
+	u32 *target;
+
+	assert_int_equal(ram_alloc_pages(f->m, 0, &phys), 0);
+	target = ram_ptr(hw, phys, PAGE_SIZE);
+	wr(f, f->fn, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
+	wr(f, f->fn, msi + PCI_MSI_ADDRESS_LO, (u32)phys, 4);
+	wr(f, f->fn, msi + PCI_MSI_DATA_64, 0x40, 2);
+	wr(f, f->fn, msi + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE, 2);
+	wr(f, f->fn, msi + PCI_MSI_MASK_64, 1, 4);
+	hw_msi_send(hw, f->fn->index, 0);
+	assert_int_equal(*target, 0);
+	assert_int_equal(rd(f, f->fn, msi + PCI_MSI_PENDING_64, 4), 1);
+	wr(f, f->fn, msi + PCI_MSI_MASK_64, 0, 4);
+	assert_int_equal(*target, 0x40);
+	assert_int_equal(rd(f, f->fn, msi + PCI_MSI_PENDING_64, 4), 0);
+	ram_free_pages(f->m, phys, 0);
+}
+
+static bool line;
+
+static void on_intx(struct hw *hw, u32 fn, bool level)
+{
+	line = level;
+}
+
+static void intx_disable_takes_the_line_away_and_back(void **state)
+{
+	static const struct hw_host_ops ops = {.intx = on_intx};
+	struct fixture *f = *state;
+
+	f->m->hw.ops = &ops;
+	hw_intx_set(&f->m->hw, f->fn->index, true);
+	assert_true(line);
+	wr(f, f->fn, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE, 2);
+	assert_false(line);
+	wr(f, f->fn, PCI_COMMAND + 1, 0, 1);
+	assert_true(line);
+	hw_intx_set(&f->m->hw, f->fn->index, false);
+	assert_false(line);
+}
+
 static void firmware_places_bars_inside_windows(void **state)
 {
 	struct fixture *f = *state;
@@ -598,6 +679,9 @@ int main(void)
 		T(d3_ends_decoding_and_d0_resets),
 		T(secondary_bus_reset_reaches_all_below),
 		T(msi_registers_have_their_masks),
+		T(msix_enabled_or_unmasked_sends_what_is_pending),
+		T(msi_unmasked_sends_what_is_pending),
+		T(intx_disable_takes_the_line_away_and_back),
 		T(firmware_places_bars_inside_windows),
 		T(requester_id_behind_bridge_is_the_bridges),
 		T(scan_finds_devices_and_resources),
