@@ -42,11 +42,40 @@ static int look_at_alias(struct pci_dev *pdev, u16 alias, void *data)
 
 static void *function_group(struct search *s, struct pci_dev *pdev);
 
+/*
+ * The next device of @pdev's bus, after @from, that shares ids with it (@slot: that is
+ * in its slot); holds a reference and drops that on @from.
+ */
+static struct pci_dev *next_near(struct pci_dev *pdev, struct pci_dev *from, bool slot)
+{
+	struct pci_dev *near = NULL, *other;
+	struct list_head *pos;
+
+	mutex_lock(&pdev->host->lock);
+	/* One that has been taken off meanwhile ends the walk. */
+	pos = from ? from->bus_list.next : pdev->bus->devices.next;
+	for (; pos != &pdev->bus->devices && !(from && pos == &from->bus_list);
+	     pos = pos->next) {
+		other = list_entry(pos, struct pci_dev, bus_list);
+		if (other != pdev &&
+		    (slot ? PCI_SLOT(other->devfn) == PCI_SLOT(pdev->devfn)
+			  : pci_devs_are_dma_aliases(pdev, other))) {
+			get_device(&other->dev);
+			near = other;
+			break;
+		}
+	}
+	mutex_unlock(&pdev->host->lock);
+	if (from)
+		put_device(&from->dev);
+	return near;
+}
+
 /* The group of @pdev, or of those it shares requester ids with on its bus. */
 static void *alias_group(struct search *s, struct pci_dev *pdev,
 			 enum pci_group_reason reason)
 {
-	struct pci_dev *other;
+	struct pci_dev *other = NULL;
 	void *group;
 
 	if (__test_and_set_bit(pdev->devfn, s->seen))
@@ -54,11 +83,7 @@ static void *alias_group(struct search *s, struct pci_dev *pdev,
 	group = s->get(pdev, s->data);
 	if (group)
 		return found(s, pdev, reason, group);
-	for_each_pci_dev(pdev->host, other)
-	{
-		if (other == pdev || other->bus != pdev->bus ||
-		    !pci_devs_are_dma_aliases(pdev, other))
-			continue;
+	while ((other = next_near(pdev, other, false))) {
 		group = alias_group(s, other, PCI_GROUP_DMA_ALIAS);
 		if (!group)
 			group = function_group(s, other);
@@ -73,16 +98,13 @@ static void *alias_group(struct search *s, struct pci_dev *pdev,
 /* The group of another function of the slot that is not isolated either. */
 static void *function_group(struct search *s, struct pci_dev *pdev)
 {
-	struct pci_dev *other;
+	struct pci_dev *other = NULL;
 	void *group;
 
 	if (!pdev->multifunction || pci_acs_enabled(pdev, PCI_GROUP_ACS_FLAGS))
 		return NULL;
-	for_each_pci_dev(pdev->host, other)
-	{
-		if (other == pdev || other->bus != pdev->bus ||
-		    PCI_SLOT(other->devfn) != PCI_SLOT(pdev->devfn) ||
-		    pci_acs_enabled(other, PCI_GROUP_ACS_FLAGS))
+	while ((other = next_near(pdev, other, true))) {
+		if (pci_acs_enabled(other, PCI_GROUP_ACS_FLAGS))
 			continue;
 		group = alias_group(s, other, PCI_GROUP_MULTIFUNCTION);
 		if (group) {
