@@ -28,6 +28,22 @@ static const char *kind(const struct pci_dev *pdev)
 				   : "conventional PCI device";
 }
 
+/* A kind of device that needs no ACS as long as it has one function. */
+static bool may_have_no_peer(const struct pci_dev *pdev)
+{
+	if (!pci_is_pcie(pdev))
+		return false;
+	switch (pci_pcie_type(pdev)) {
+	case PCI_EXP_TYPE_ENDPOINT:
+	case PCI_EXP_TYPE_LEG_END:
+	case PCI_EXP_TYPE_UPSTREAM:
+	case PCI_EXP_TYPE_RC_END:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void acs_state(FILE *f, struct pci_dev *pdev)
 {
 	static const struct {
@@ -49,7 +65,7 @@ static void acs_state(FILE *f, struct pci_dev *pdev)
 			      : "not known whether it has ACS, taken as without");
 	else if (on && pdev->acs_cap)
 		fprintf(f, "isolates, by ACS");
-	else if (on && (pdev->multifunction || pci_is_bridge(pdev)))
+	else if (on && (pdev->multifunction || !may_have_no_peer(pdev)))
 		fprintf(f, "isolates, by the kernel's quirk for this device");
 	else if (on)
 		fprintf(f, "isolates: a single function without a peer");

@@ -190,6 +190,8 @@ static bool looks_like_vmd(const struct pci_import_fn *fn)
 	static const u16 ids[] = {0x201d, 0x28c0, 0x467f, 0x4c3d, 0xa77f,
 				  0x7d0b, 0xad0b, 0x9a0b, 0xb60b, 0xb06f, 0xfc0b};
 
+	if (fn->driver && !strcmp(fn->driver, "vmd"))
+		return true;
 	if (get16(fn->config) != PCI_VENDOR_ID_INTEL)
 		return false;
 	for (unsigned i = 0; i < ARRAY_SIZE(ids); i++) {

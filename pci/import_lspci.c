@@ -424,7 +424,7 @@ static int flush(struct reader *r)
 /* No-break spaces of mail and the end of the line's CR become what they stand for. */
 static void clean(char *s)
 {
-	char *out = s;
+	char *out = s, *start = s;
 
 	for (; *s && *s != '\r'; s++) {
 		if ((unsigned char)s[0] == 0xc2 && (unsigned char)s[1] == 0xa0) {
@@ -436,6 +436,8 @@ static void clean(char *s)
 			*out++ = *s;
 		}
 	}
+	while (out > start && out[-1] == ' ')
+		out--;
 	*out = 0;
 }
 

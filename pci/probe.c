@@ -85,10 +85,12 @@ struct pci_dev *pci_alloc_dev(struct pci_bus *bus, u8 devfn)
 
 	if (!pdev)
 		return NULL;
-	pdev->saved_config = kzalloc(HW_CONFIG_SIZE);
-	if (!pdev->saved_config) {
-		kfree(pdev);
-		return NULL;
+	if (bus->host->machine) { /* a dump has no state to save */
+		pdev->saved_config = kzalloc(HW_CONFIG_SIZE);
+		if (!pdev->saved_config) {
+			kfree(pdev);
+			return NULL;
+		}
 	}
 	device_initialize(&pdev->dev, bus->host->machine, pci_release_dev);
 	pdev->host = bus->host;
