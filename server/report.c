@@ -10,6 +10,7 @@
 #include "server/report_priv.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/overflow.h"
@@ -148,6 +149,8 @@ static bool same_problem(const struct record *a, const struct record *b)
 		return a->function == b->function && a->bar == b->bar &&
 		       a->offset == b->offset && a->width == b->width &&
 		       a->write == b->write;
+	case RECORD_DMA_API:
+		return a->function == b->function && !strcmp(a->what, b->what);
 	}
 	return false;
 }
@@ -305,12 +308,32 @@ static void on_space_gone(struct machine *m, u64 space, u64 mappings)
 		rmap_kill(r, s, container_of(it, struct rmap, it), NULL);
 }
 
+static void on_dma_api(struct machine *m, struct device *dev, const char *what,
+		       u32 nr_frames, const u64 *frames, u32 nr_mapped, const u64 *mapped)
+{
+	struct report *r = m->events_data;
+	struct record rec = {
+		.kind = RECORD_DMA_API,
+		.error = true,
+		.pid = (u32)getpid(),
+		.function = (u32)dev->hw_function,
+	};
+
+	if (dev->hw_function < 0)
+		return;
+	strncpy(rec.what, what, sizeof(rec.what) - 1);
+	rec.trace = trace_depot_get(r->depot, rec.pid, nr_frames, frames);
+	rec.mapped = trace_depot_get(r->depot, rec.pid, nr_mapped, mapped);
+	record_add(r, &rec);
+}
+
 static const struct machine_events report_events = {
 	.map = on_map,
 	.unmap = on_unmap,
 	.attach = on_attach,
 	.space_gone = on_space_gone,
 	.fault = on_fault,
+	.dma_api = on_dma_api,
 };
 
 void report_memory_lost(struct report *r, struct mm *mm, u64 vaddr, u64 len,
@@ -456,6 +479,8 @@ const char *record_title(const struct record *rec)
 		return rec->outside ? "register access outside the BAR"
 				    : "register access of a width that the device does "
 				      "not take";
+	case RECORD_DMA_API:
+		return "a host driver breaks a rule of the DMA API";
 	case RECORD_FAULT:
 		break;
 	}
@@ -518,6 +543,8 @@ const char *record_kind_name(const struct record *rec)
 		return "mappings-left";
 	case RECORD_MMIO:
 		return rec->outside ? "mmio-outside" : "mmio-width";
+	case RECORD_DMA_API:
+		return "dma-api";
 	case RECORD_FAULT:
 		break;
 	}

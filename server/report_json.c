@@ -131,6 +131,12 @@ static json_t *record_json(struct report *r, const struct record *rec,
 		put_int(o, "width", rec->width);
 		put_str(o, "operation", rec->write ? "write" : "read");
 		break;
+	case RECORD_DMA_API:
+		report_function_name(r, rec->function, name, sizeof(name));
+		put_str(o, "device", name);
+		put_str(o, "what", rec->what);
+		put_trace(o, "mapped_by", rec->mapped, sym);
+		break;
 	}
 	put_trace(o, "at", rec->trace, sym);
 	return o;

@@ -41,7 +41,7 @@ enum rwhere {
 	WHERE_BEFORE,
 };
 
-enum rkind { RECORD_FAULT, RECORD_LOST, RECORD_LEAK, RECORD_MMIO };
+enum rkind { RECORD_FAULT, RECORD_LOST, RECORD_LEAK, RECORD_MMIO, RECORD_DMA_API };
 
 /* One distinct problem. */
 struct record {
@@ -70,6 +70,9 @@ struct record {
 	unsigned bar, width;
 	bool write, outside;
 	u64 offset;
+
+	/* RECORD_DMA_API: function as above */
+	char what[240];
 };
 
 struct report {

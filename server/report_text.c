@@ -141,6 +141,12 @@ static void print_record(struct report *r, FILE *out, const struct record *rec,
 			name);
 		print_trace(out, "accessed", rec->trace, sym);
 		break;
+	case RECORD_DMA_API:
+		report_function_name(r, rec->function, name, sizeof(name));
+		fprintf(out, "  %s: %s\n", name, rec->what);
+		print_trace(out, "called", rec->trace, sym);
+		print_trace(out, "mapped", rec->mapped, sym);
+		break;
 	}
 	fputc('\n', out);
 }

@@ -18,6 +18,7 @@
 #include "of/machine.h"
 #include "pci/function.h"
 #include "pci/pci.h"
+#include "server/host_dma.h"
 #include "server/host_drivers.h"
 #include "units/amd/amd_regs.h"
 #include "units/amd/amd_unit.h"
@@ -201,6 +202,7 @@ static const struct pci_iommu_hooks iommu_hooks = {
 struct start_parts {
 	bool iommu, pci, builtin, vfio, vfio_pci, iommufd;
 	struct host_drivers *host;
+	struct host_dma *host_dma;
 };
 
 int machine_open(const struct start_config *config, struct of_machine **out, char **error)
@@ -272,7 +274,7 @@ static int boot(struct start *s, char **error)
 	if (err)
 		return err;
 	pci_bus_add_devices(host);
-	return 0;
+	return host_dma_register(m, &p->host_dma);
 }
 
 int machine_start(const struct start_config *config, struct start *s, char **error)
@@ -315,6 +317,7 @@ void machine_stop(struct start *s)
 	struct start_parts *p = s->parts;
 
 	if (m && p) {
+		host_dma_unregister(p->host_dma);
 		host_drivers_unregister(p->host);
 		if (p->builtin)
 			pci_unregister_builtin_drivers(m->pci);
