@@ -90,33 +90,56 @@ u32 self_tid(void)
 	return self_ids.tid;
 }
 
-/* A main thread that died stays as a zombie until it is waited for. */
-static bool thread_is_zombie(u32 tid)
+char thread_state(u32 tid, u64 *ticks)
 {
-	char path[32] = "/proc/", buf[512];
+	char path[48] = "/proc/", buf[1024];
 	char digits[12];
-	unsigned n = 0, pos = 6;
-	long fd, len, i;
+	unsigned n = 0, pos = 6, field, i;
+	long fd, len, at;
+	char state;
+	u64 value;
 
+	*ticks = 0;
 	do
 		digits[n++] = '0' + tid % 10;
 	while (tid /= 10);
-	while (n)
-		path[pos++] = digits[--n];
+	/* Its own: what is in /proc/TID/stat is the sum over a main thread's process. */
+	for (i = n; i; i--)
+		path[pos++] = digits[i - 1];
+	__builtin_memcpy(path + pos, "/task/", 6);
+	for (i = n, pos += 6; i; i--)
+		path[pos++] = digits[i - 1];
 	__builtin_memcpy(path + pos, "/stat", 6);
 
 	fd = sys_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (fd < 0)
-		return fd == -ENOENT;
+		return fd == -ENOENT ? 'X' : '?';
 	len = sys_call(SYS_read, fd, (long)buf, sizeof(buf), 0, 0, 0);
 	sys_call(SYS_close, fd, 0, 0, 0, 0, 0);
 	/* "tid (name) S ...": the name may hold anything, the last ")" ends it. */
-	for (i = len - 1; i > 0; i--)
-		if (buf[i] == ')')
+	for (at = len - 1; at > 0; at--)
+		if (buf[at] == ')')
 			break;
-	if (i <= 0 || i + 2 >= len)
-		return false;
-	return buf[i + 2] == 'Z' || buf[i + 2] == 'X';
+	if (at <= 0 || at + 2 >= len)
+		return '?';
+	state = buf[at + 2];
+	/* Field 3 is the state, 14 and 15 what it ran in user mode and in the kernel. */
+	for (at += 2, field = 3; at < len && field < 16; at++, field++) {
+		for (value = 0; at < len && buf[at] != ' '; at++)
+			value = value * 10 + (u64)(buf[at] - '0');
+		if (field == 14 || field == 15)
+			*ticks += value;
+	}
+	return state;
+}
+
+/* A main thread that died stays as a zombie until it is waited for. */
+static bool thread_is_zombie(u32 tid)
+{
+	u64 ticks;
+	char state = thread_state(tid, &ticks);
+
+	return state == 'Z' || state == 'X';
 }
 
 bool thread_is_dead(u32 tid)

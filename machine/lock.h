@@ -40,5 +40,11 @@ u32 self_pid(void);
 u32 self_tid(void);
 /* Is that thread (of whatever process) gone, or a zombie? */
 bool thread_is_dead(u32 tid);
+/*
+ * The letter of /proc/TID/task/TID/stat: 'R' runs or would like to, 'Z' and 'X' have
+ * ended, '?' cannot be told. @ticks: of 10 ms that it has run (0 where that cannot be
+ * told).
+ */
+char thread_state(u32 tid, u64 *ticks);
 
 #endif

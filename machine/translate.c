@@ -7,9 +7,11 @@
  * in machine memory is claimed by putting one's process id into it. Slots are given
  * back when a thread ends (pthread key) and taken from the dead.
  *
- * Nobody waits forever: a slot that does not move for SLOT_STUCK_NS although its thread
- * lives (a program stopped by a debugger in the middle of a DMA, or one that
- * scribbles over its slot) is taken from it; it gets another when it goes on.
+ * Nobody waits forever: a slot that does not move although its thread lives (a program
+ * stopped by a debugger in the middle of a DMA, or one that scribbles over its slot) is
+ * taken from it; it gets another when it goes on. What is counted is how long that
+ * thread runs without moving its slot, and how often it is found asleep. A thread that
+ * wants to run and cannot, because the machine is busy, is waited for.
  */
 #include "machine/translate.h"
 
@@ -22,7 +24,9 @@
 #include "base/err.h"
 #include "machine/sys.h"
 
-#define SLOT_STUCK_NS 5000000000ULL
+#define SLOT_NAP_MAX_NS	 1000000L
+#define SLOT_STUCK_TICKS 500  /* of 10 ms that the thread ran */
+#define SLOT_STUCK_LOOKS 5000 /* at a thread that does not run, 1 ms or more between */
 
 __thread struct translator *translator_self;
 
@@ -224,24 +228,37 @@ found:
 	return x;
 }
 
-static u64 now_ns(void)
-{
-	struct timespec ts;
+/* What the waiter has seen of the thread that holds a slot. */
+struct holder {
+	u32 tid;
+	u64 ticks;	/* it had run when the waiting began */
+	unsigned looks; /* at which it did not run */
+};
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+static bool holder_is_stuck(struct holder *holder, u32 tid)
+{
+	u64 ticks;
+	char state = thread_state(tid, &ticks);
+
+	if (state == 'Z' || state == 'X')
+		return true;
+	if (holder->tid != tid)
+		*holder = (struct holder){.tid = tid, .ticks = ticks};
+	if (state != 'R')
+		holder->looks++;
+	return holder->looks > SLOT_STUCK_LOOKS ||
+	       ticks > holder->ticks + SLOT_STUCK_TICKS;
 }
 
 static void slot_wait(struct hw_slot *slot, u64 active)
 {
 	struct timespec nap = {.tv_nsec = 20000};
-	u64 start = 0;
+	struct holder holder = {0};
 	unsigned i;
 
 	for (i = 0; atomic_load_explicit(&slot->active, memory_order_acquire) == active;
 	     i++) {
 		u32 pid = atomic_load(&slot->pid), tid = atomic_load(&slot->tid);
-		u64 now;
 
 		if (i < 500) {
 			cpu_relax();
@@ -249,17 +266,19 @@ static void slot_wait(struct hw_slot *slot, u64 active)
 		}
 		if (!pid)
 			return;
-		now = now_ns();
-		if (!start)
-			start = now;
-		if (thread_is_dead(tid ? tid : pid) || now - start > SLOT_STUCK_NS) {
+		if (i < 600) {
+			sys_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+			continue;
+		}
+		/* The dead are told at once, the stuck by slow looks. */
+		if (thread_is_dead(tid ? tid : pid) ||
+		    (nap.tv_nsec == SLOT_NAP_MAX_NS &&
+		     holder_is_stuck(&holder, tid ? tid : pid))) {
 			slot_take_back(slot, pid, tid);
 			return;
 		}
-		if (i < 600)
-			sys_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
-		else
-			sys_call(SYS_nanosleep, (long)&nap, 0, 0, 0, 0, 0);
+		sys_call(SYS_nanosleep, (long)&nap, 0, 0, 0, 0, 0);
+		nap.tv_nsec = min(nap.tv_nsec * 2, SLOT_NAP_MAX_NS);
 	}
 }
 
