@@ -145,6 +145,14 @@ static int place_ours(struct view *v, const char *path, const char *at, bool fre
 	return bind(ours, at);
 }
 
+/* "@dir/@name" into @out, of PATH_LEN bytes. Return: 0, -ENAMETOOLONG. */
+static int join(char *out, const char *dir, const char *name)
+{
+	int len = snprintf(out, PATH_LEN, "%s/%s", dir, name);
+
+	return len < 0 || len >= PATH_LEN ? -ENAMETOOLONG : 0;
+}
+
 /* All entries of the host's @path that we do not have, into @to. */
 static int carry_over_dir(struct view *v, const char *path, const char *to)
 {
@@ -163,12 +171,15 @@ static int carry_over_dir(struct view *v, const char *path, const char *to)
 		/* The host's own PCI buses are not part of the machine. */
 		if (!strcmp(path, "/sys/devices") && !strncmp(e->d_name, "pci", 3))
 			continue;
-		snprintf(ours, sizeof(ours), "%s%s/%s", v->root, path, e->d_name);
-		if (lstat(ours, &st) == 0)
+		err = join(from, path, e->d_name);
+		if (!err)
+			err = join(ours, v->root, from + 1);
+		if (!err && lstat(ours, &st) == 0)
 			continue;
-		snprintf(from, sizeof(from), "%s/%s", path, e->d_name);
-		snprintf(place, sizeof(place), "%s/%s", to, e->d_name);
-		err = carry_over(from, place);
+		if (!err)
+			err = join(place, to, e->d_name);
+		if (!err)
+			err = carry_over(from, place);
 	}
 	closedir(d);
 	return err;
@@ -184,16 +195,20 @@ static int for_each_ours(struct view *v, const char *path,
 	int err = 0;
 	DIR *d;
 
-	snprintf(dir, sizeof(dir), "%s%s", v->root, path);
+	err = join(dir, v->root, path + 1);
+	if (err)
+		return err;
 	d = opendir(dir);
 	if (!d)
 		return -errno;
 	while (!err && (e = readdir(d))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		snprintf(sub, sizeof(sub), "%s/%s", path, e->d_name);
-		snprintf(place, sizeof(place), "%s/%s", at, e->d_name);
-		err = fn(v, sub, place, fresh);
+		err = join(sub, path, e->d_name);
+		if (!err)
+			err = join(place, at, e->d_name);
+		if (!err)
+			err = fn(v, sub, place, fresh);
 	}
 	closedir(d);
 	return err;
