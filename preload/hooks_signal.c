@@ -73,7 +73,8 @@ extern __typeof__(sigaction) __sigaction
 /* BSD semantics: the call restarts, the handler stays. */
 static sighandler_t set_handler(int sig, sighandler_t fn, int flags)
 {
-	struct sigaction act = {.sa_handler = fn, .sa_flags = flags}, old;
+	struct sigaction act = {.sa_handler = fn, .sa_flags = flags};
+	struct sigaction old = {.sa_handler = SIG_ERR};
 
 	if (fn == SIG_ERR || sig < 1 || sig > 64) {
 		errno = EINVAL;
