@@ -836,9 +836,9 @@ static void bar_mapping_changes(void)
 
 static void interrupt_arrives(void)
 {
-	struct {
+	union {
 		struct vfio_irq_set set;
-		int32_t fd;
+		int32_t words[sizeof(struct vfio_irq_set) / 4 + 1];
 	} irq = {{.argsz = sizeof(irq),
 		  .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
 		  .index = VFIO_PCI_MSI_IRQ_INDEX,
@@ -848,7 +848,7 @@ static void interrupt_arrives(void)
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	uint64_t n;
 
-	irq.fd = fd;
+	irq.words[sizeof(irq.set) / 4] = fd;
 	CHECK(!ioctl(device, VFIO_DEVICE_SET_IRQS, &irq));
 	wr(EDU_RAISE, 0x11);
 	CHECK(poll(&pfd, 1, 5000) == 1 && read(fd, &n, 8) == 8 && n == 1);
