@@ -9,6 +9,7 @@
 #ifndef MOAT_UAPI_VFIO_H
 #define MOAT_UAPI_VFIO_H
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -358,9 +359,9 @@ struct vfio_device_detach_iommufd_pt {
 /* ---- the layout programs are compiled with --------------------------------------- */
 
 #define VFIO_CHECK_SIZE(type, size) \
-	_Static_assert(sizeof(struct type) == (size), "size of struct " #type)
+	static_assert(sizeof(struct type) == (size), "size of struct " #type)
 #define VFIO_CHECK_AT(type, member, at) \
-	_Static_assert(offsetof(struct type, member) == (at), #type "." #member)
+	static_assert(offsetof(struct type, member) == (at), #type "." #member)
 
 VFIO_CHECK_SIZE(vfio_info_cap_header, 8);
 VFIO_CHECK_AT(vfio_info_cap_header, version, 2);
@@ -447,10 +448,10 @@ VFIO_CHECK_AT(vfio_device_attach_iommufd_pt, pt_id, 8);
 VFIO_CHECK_AT(vfio_device_attach_iommufd_pt, pasid, 12);
 VFIO_CHECK_SIZE(vfio_device_detach_iommufd_pt, 12);
 VFIO_CHECK_AT(vfio_device_detach_iommufd_pt, pasid, 8);
-_Static_assert(VFIO_PCI_VGA_REGION_INDEX == 8 && VFIO_PCI_NUM_REGIONS == 9, "regions");
-_Static_assert(VFIO_PCI_REQ_IRQ_INDEX == 4 && VFIO_PCI_NUM_IRQS == 5, "interrupts");
-_Static_assert(VFIO_DEVICE_FEATURE_DMA_BUF == 11, "features");
-_Static_assert(VFIO_GET_API_VERSION == 0x3b64 && VFIO_DEVICE_DETACH_IOMMUFD_PT == 0x3b78,
+static_assert(VFIO_PCI_VGA_REGION_INDEX == 8 && VFIO_PCI_NUM_REGIONS == 9, "regions");
+static_assert(VFIO_PCI_REQ_IRQ_INDEX == 4 && VFIO_PCI_NUM_IRQS == 5, "interrupts");
+static_assert(VFIO_DEVICE_FEATURE_DMA_BUF == 11, "features");
+static_assert(VFIO_GET_API_VERSION == 0x3b64 && VFIO_DEVICE_DETACH_IOMMUFD_PT == 0x3b78,
 	       "requests");
 
 #endif
