@@ -159,6 +159,7 @@ static int what_if(struct pci_import *imp, const char *spec, char **error)
 
 static int load(const struct options *o, const char *path, struct groups *g, char **error)
 {
+	const char *name = strcmp(path, "-") ? path : "standard input";
 	struct pci_import *imp = pci_import_alloc();
 	int ret;
 
@@ -172,13 +173,13 @@ static int load(const struct options *o, const char *path, struct groups *g, cha
 	if (!ret && o->log)
 		ret = add_log(imp, o->log, error);
 	if (!ret)
-		ret = pci_import_finish(imp, path, error);
+		ret = pci_import_finish(imp, name, error);
 	for (unsigned i = 0; !ret && i < o->nr_what_if; i++)
 		ret = what_if(imp, o->what_if[i], error);
 	if (ret)
 		pci_import_free(imp);
 	else
-		ret = groups_analyse(imp, path, o->exclude, g);
+		ret = groups_analyse(imp, name, o->exclude, g);
 	return ret;
 }
 

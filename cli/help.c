@@ -25,6 +25,7 @@ static const struct {
 	 "  --format text|json    of the report\n"
 	 "  --strict              exit with 99 if PROGRAM succeeded but the report has "
 	 "errors\n"
+	 "  --iommufd-test        /dev/iommu answers IOMMU_TEST_CMD, with mock devices\n"
 	 "  --no-namespace        redirect paths instead of mounting over /sys and /dev\n"
 	 "  --verbose             say more: addresses of added devices, warnings\n"
 	 "\n"
@@ -40,13 +41,30 @@ static const struct {
 	 "exit\n"
 	 "status is 1 if there is one.\n"},
 	{"groups",
-	 "usage: moat groups --lspci FILE [--format text|tsv] [--exclude DEVICE,...]\n"
+	 "usage: moat groups [SOURCE] [OPTION]...\n"
 	 "\n"
-	 "Say which IOMMU groups Linux forms on the machine that FILE describes (`-': "
-	 "standard\n"
-	 "input), what `lspci -n -xxxx -D' printed there, and why. --exclude names "
-	 "devices\n"
-	 "that no IOMMU translates for.\n"},
+	 "Say which IOMMU groups Linux forms on a machine, and why. The machine is this "
+	 "one,\n"
+	 "or what SOURCE tells of another (FILE `-': standard input):\n"
+	 "\n"
+	 "  --lspci FILE          what lspci printed there: -vvv, -nn, -x to -xxxx, -PP, "
+	 "-D\n"
+	 "  --dmesg FILE          its boot log; besides another source: what that lacks\n"
+	 "  --sysfs DIR           a copy of its /sys\n"
+	 "  --list FILE           many machines: a path a line; a SOURCE with `-' says of\n"
+	 "                        which kind they are, lspci if not given\n"
+	 "  --jobs N              read N of them side by side\n"
+	 "\n"
+	 "  --explain A [B]       why A is with its companions; what ties A to B or parts "
+	 "them\n"
+	 "  --passthrough DEVICE  what it takes to give DEVICE to a virtual machine\n"
+	 "  --what-if CHANGE      first `acs DEVICE', `remove DEVICE' or `override' (as "
+	 "with\n"
+	 "                        pcie_acs_override); may be given more than once\n"
+	 "  --diff OTHER          against another source of the same kind; 1: they "
+	 "differ\n"
+	 "  --exclude DEVICE,...  devices that no IOMMU translates for\n"
+	 "  --format text|tsv|json|ndjson|dot\n"},
 	{"help", "usage: moat help [COMMAND]\n"},
 };
 

@@ -333,7 +333,6 @@ static void free_bus(struct pci_bus *bus)
 	list_for_each_entry_safe(pdev, ptmp, &bus->devices, bus_list) {
 		list_del(&pdev->bus_list);
 		list_del(&pdev->host_node);
-		pci_import_of(pdev)->pdev = NULL;
 		put_device(&pdev->dev);
 	}
 	list_del(&bus->node);
@@ -350,6 +349,7 @@ void pci_import_unbuild(struct pci_host *host)
 	for (unsigned i = 0; i < imp->nr; i++) {
 		kfree(imp->fns[i]->live);
 		imp->fns[i]->live = NULL;
+		imp->fns[i]->pdev = NULL;
 	}
 	imp->last = NULL;
 	mutex_destroy(&host->rescan_lock);
