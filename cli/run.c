@@ -24,6 +24,7 @@
 #include "base/alloc.h"
 #include "cli/cli.h"
 #include "cli/symbolize.h"
+#include "iommufd/selftest/selftest.h"
 #include "machine/machine.h"
 #include "of/machine.h"
 #include "server/loop.h"
@@ -44,7 +45,7 @@ struct run {
 	char *devices[64];
 	const char *report_file;
 	enum report_format format;
-	bool strict, verbose, no_namespace;
+	bool strict, verbose, no_namespace, iommufd_test;
 	char **program;
 
 	struct start start;
@@ -90,6 +91,10 @@ static int parse(struct run *r, int argc, char **argv)
 		}
 		if (!strcmp(argv[i], "--verbose")) {
 			r->verbose = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--iommufd-test")) {
+			r->iommufd_test = true;
 			continue;
 		}
 		if (!strcmp(argv[i], "--no-namespace")) {
@@ -461,6 +466,8 @@ int cmd_run(int argc, char **argv)
 	if (r.verbose)
 		say_addresses(&r);
 	ret = EXIT_MACHINE;
+	if (r.iommufd_test && iommufd_selftest_enable(r.start.machine))
+		goto out;
 	if (report_attach(r.start.machine, &r.report) || catch_signals(&r))
 		goto out;
 	ret = server_create(r.start.machine, !r.no_namespace, &r.server);

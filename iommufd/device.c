@@ -84,7 +84,8 @@ struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct devi
 	igroup = igroup_get(ictx, dev);
 	if (IS_ERR(igroup))
 		return ERR_CAST(igroup);
-	if (!iommu_group_has_isolated_msi(igroup->group) &&
+	if (!iommufd_is_test_device(dev) &&
+	    !iommu_group_has_isolated_msi(igroup->group) &&
 	    !ictx->machine->iommufd->allow_unsafe_interrupts) {
 		rc = -EPERM;
 		goto err_group;
@@ -98,7 +99,8 @@ struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct devi
 		goto err_owner;
 	}
 	idev->ictx = ictx;
-	iommufd_ctx_get(ictx);
+	if (!iommufd_is_test_device(dev))
+		iommufd_ctx_get(ictx);
 	idev->dev = get_device(dev);
 	idev->enforce_cache_coherency =
 		device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
@@ -118,9 +120,11 @@ err_group:
 void iommufd_device_unbind(struct iommufd_device *idev)
 {
 	struct iommufd_ctx *ictx = idev->ictx;
+	bool held = !iommufd_is_test_device(idev->dev);
 
 	WARN_ON(iommufd_object_remove(ictx, &idev->obj, idev->obj.id));
-	iommufd_ctx_put(ictx);
+	if (held)
+		iommufd_ctx_put(ictx);
 }
 
 bool iommufd_ctx_has_group(struct iommufd_ctx *ictx, struct iommu_group *group)
@@ -217,6 +221,7 @@ static void hwpt_detach_device(struct iommufd_hw_pagetable *hwpt,
 {
 	struct iommufd_attach_handle *handle = attach_handle(idev, pasid);
 
+	iommufd_auto_response_faults(hwpt, handle);
 	if (pasid == IOMMU_NO_PASID)
 		iommu_detach_group_handle(hwpt->domain, idev->igroup->group);
 	else
@@ -225,7 +230,8 @@ static void hwpt_detach_device(struct iommufd_hw_pagetable *hwpt,
 }
 
 static int hwpt_replace_device(struct iommufd_device *idev, ioasid_t pasid,
-			       struct iommufd_hw_pagetable *hwpt)
+			       struct iommufd_hw_pagetable *hwpt,
+			       struct iommufd_hw_pagetable *old_hwpt)
 {
 	struct iommufd_attach_handle *handle, *old;
 	int rc = hwpt_pasid_compat(hwpt, idev, pasid);
@@ -243,6 +249,8 @@ static int hwpt_replace_device(struct iommufd_device *idev, ioasid_t pasid,
 	else
 		rc = iommu_replace_device_pasid(hwpt->domain, idev->dev, pasid,
 						&handle->handle);
+	if (!rc)
+		iommufd_auto_response_faults(old_hwpt, old);
 	kfree(rc ? handle : old);
 	return rc;
 }
@@ -401,7 +409,7 @@ static struct iommufd_hw_pagetable *device_do_replace(struct iommufd_device *ide
 		if (rc)
 			return ERR_PTR(rc);
 	}
-	rc = hwpt_replace_device(idev, pasid, hwpt);
+	rc = hwpt_replace_device(idev, pasid, hwpt, old);
 	if (rc) {
 		if (attach_resv && (!old_paging || hwpt_paging->ioas != old_paging->ioas))
 			group_remove_reserved_iova(attach, hwpt_paging);

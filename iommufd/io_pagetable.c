@@ -263,9 +263,25 @@ static int iopt_unmap_iova_range(struct io_pagetable *iopt, struct call *call, u
 		u64 area_first = area->node.start, area_last = area->node.last;
 		struct iopt_pages *pages = area->pages;
 
+		if (area->num_locks) {
+			rc = -EBUSY;
+			break;
+		}
 		if (area_first < start || area_last > last) {
 			rc = -ENOENT;
 			break;
+		}
+		/* Everything runs on one thread, so who does not answer at once never
+		 * does. */
+		if (area->num_accesses) {
+			area->prevent_access = true;
+			iommufd_access_notify_unmap(iopt, area_first,
+						    area_last - area_first + 1);
+			if (WARN_ON(area->num_accesses)) {
+				rc = -EDEADLK;
+				break;
+			}
+			continue;
 		}
 		machine_event(iopt->machine, unmap, call, iopt->space, area_first,
 			      area_last);
@@ -312,8 +328,12 @@ static int iopt_area_split(struct iopt_area *area, u64 iova)
 
 	if (iova == start || iova == last)
 		return 0;
+	if (area->prevent_access)
+		return -EBUSY;
 	if (pages->type == IOPT_ADDRESS_DMABUF)
 		return -EOPNOTSUPP;
+	if (area->num_accesses)
+		return -EINVAL;
 	new_byte = iopt_area_start_byte(area, new_start);
 	start_byte = iopt_area_start_byte(area, start);
 	if ((new_start & align) || (new_byte & align))

@@ -24,6 +24,7 @@
 #include "vfio/dmabuf.h"
 
 struct call;
+struct iommufd_access;
 struct iommufd_ctx;
 struct iopt_pages;
 
@@ -34,6 +35,7 @@ struct io_pagetable {
 	struct rb_root_cached reserved_itree; /* may overlap each other */
 	struct iommu_domain **domains;	      /* filled with every area */
 	unsigned int nr_domains, max_domains;
+	struct xarray access_list; /* struct iommufd_access by access_list_id */
 	u64 iova_alignment; /* a power of two */
 	bool disable_large_pages;
 	u64 space; /* for machine/events.h */
@@ -48,6 +50,9 @@ struct iopt_area {
 	unsigned int page_offset;	      /* of the first byte in its first page */
 	int iommu_prot;			      /* IOMMU_READ, ... */
 	bool filled; /* in the domains, and in pages->domains_itree */
+	bool prevent_access; /* an unmap waits for the accesses to end */
+	unsigned int num_accesses; /* accesses that have pages of it pinned */
+	unsigned int num_locks;	   /* those of them that forbid an unmap */
 };
 
 struct iopt_reserved {
@@ -143,6 +148,11 @@ int iopt_table_enforce_dev_resv_regions(struct io_pagetable *iopt, struct device
 int iopt_table_add_domain(struct io_pagetable *iopt, struct iommu_domain *domain);
 void iopt_table_remove_domain(struct io_pagetable *iopt, struct iommu_domain *domain);
 
+/* The alignment that @access needs holds from now on: -EADDRINUSE, -ENOMEM. */
+int iopt_add_access(struct io_pagetable *iopt, struct iommufd_access *access);
+void iopt_remove_access(struct io_pagetable *iopt, struct iommufd_access *access,
+			u32 access_list_id);
+
 /* Dirty tracking (iopt_dirty.c). -EOPNOTSUPP where the domain has none. */
 int iopt_set_dirty_tracking(struct io_pagetable *iopt, struct iommu_domain *domain,
 			    bool enable);
@@ -186,6 +196,7 @@ struct iopt_pages {
 	u64 npinned;	   /* charged */
 	struct mm *old_mm; /* during a change of process: who was charged before */
 	struct rb_root_cached domains_itree; /* iopt_area.pages_node */
+	struct rb_root_cached access_itree;  /* struct iopt_pages_access, may overlap */
 	struct rb_root_cached pins;
 };
 
@@ -212,6 +223,21 @@ int iopt_area_fill_domain(struct iopt_area *area, struct iommu_domain *domain);
 
 /* Take the area out of @domain, if it is in it. */
 void iopt_area_unmap_domain(struct iopt_area *area, struct iommu_domain *domain);
+
+/*
+ * Pin page indices [@start, @last] of the area's pages, once more if they are pinned, and
+ * tell where they are: @out has an entry for each. @lock: the area may not be unmapped
+ * until the same range is removed. -EPERM, -EFAULT, -ENOMEM, -EINVAL (dma-buf).
+ */
+int iopt_area_add_access(struct iopt_area *area, u64 start, u64 last, phys_addr_t *out,
+			 unsigned int flags, bool lock);
+void iopt_area_remove_access(struct iopt_area *area, u64 start, u64 last, bool unlock);
+/*
+ * Copy @length bytes at byte @start_byte of the pages. @call: who asks for it, NULL:
+ * nobody that the memory could belong to. -EPERM, -EFAULT, -EINVAL, -ERESTARTNOINTR.
+ */
+int iopt_pages_rw_access(struct iopt_pages *pages, struct call *call, u64 start_byte,
+			 void *data, u64 length, unsigned int flags);
 
 /* Make the area known to its pages as filled, or no longer. */
 void iopt_area_link(struct iopt_area *area, struct iopt_pages *pages);

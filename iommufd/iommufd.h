@@ -25,6 +25,8 @@ enum iommufd_object_type {
 	IOMMUFD_OBJ_HWPT_NESTED,
 	IOMMUFD_OBJ_IOAS,
 	IOMMUFD_OBJ_FAULT,
+	IOMMUFD_OBJ_ACCESS,
+	IOMMUFD_OBJ_SELFTEST,
 	IOMMUFD_OBJ_NR_TYPES,
 };
 
@@ -107,6 +109,25 @@ struct iommufd_device {
 	bool enforce_cache_coherency;
 };
 
+/* What somebody who reaches an IOAS by CPU, not by DMA, is told and asked for. */
+struct iommufd_access_ops {
+	bool needs_pin_pages; /* mappings must be whole pages */
+	/* What is pinned in [iova, iova + length) must be unpinned before it returns. */
+	void (*unmap)(void *data, u64 iova, u64 length);
+};
+
+/* users: 2 until iommufd_access_destroy(). Holds the context, and its IOAS as a user. */
+struct iommufd_access {
+	struct iommufd_object obj;
+	struct iommufd_ctx *ictx;
+	struct iommufd_ioas *ioas;
+	struct iommufd_ioas *ioas_unpin; /* where unpinning goes while ioas changes */
+	const struct iommufd_access_ops *ops;
+	void *data;
+	u64 iova_alignment;
+	u32 access_list_id;
+};
+
 struct iommufd_attach_handle {
 	struct iommu_attach_handle handle;
 	struct iommufd_device *idev;
@@ -150,6 +171,33 @@ int __must_check iommufd_device_replace(struct iommufd_device *idev, ioasid_t pa
 					u32 *pt_id);
 void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid);
 
+#define IOMMUFD_ACCESS_RW_WRITE BIT(0)
+
+/*
+ * Access to an IOAS for emulated devices (access.c). attach: -EINVAL if it has an IOAS,
+ * -ENOENT: no such IOAS, -EADDRINUSE: mappings in it are not whole pages; replace:
+ * -ENOENT also if it has none, -EBUSY while its IOAS changes already.
+ */
+struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx,
+					     const struct iommufd_access_ops *ops,
+					     void *data, u32 *id);
+void iommufd_access_destroy(struct iommufd_access *access);
+int __must_check iommufd_access_attach(struct iommufd_access *access, u32 ioas_id);
+int __must_check iommufd_access_replace(struct iommufd_access *access, u32 ioas_id);
+void iommufd_access_detach(struct iommufd_access *access);
+/*
+ * Pin the pages behind [@iova, @iova + @length): *@out has the physical address of each.
+ * -EINVAL: not whole pages, or about to be unmapped; -ENOENT: a hole; -EPERM; -EFAULT;
+ * -EOVERFLOW; -ENOMEM. Nothing is pinned then.
+ */
+int __must_check iommufd_access_pin_pages(struct iommufd_access *access, u64 iova,
+					  u64 length, phys_addr_t *out,
+					  unsigned int flags);
+void iommufd_access_unpin_pages(struct iommufd_access *access, u64 iova, u64 length);
+/* Copy between @data and the IOAS; what comes before an error is done. */
+int __must_check iommufd_access_rw(struct iommufd_access *access, struct call *call,
+				   u64 iova, void *data, u64 length, unsigned int flags);
+
 /* What vfio needs when an iommufd stands in for a container. */
 int iommufd_vfio_compat_ioas_get_id(struct iommufd_ctx *ictx, u32 *out_ioas_id);
 int iommufd_vfio_compat_ioas_create(struct iommufd_ctx *ictx);
@@ -160,6 +208,7 @@ struct iommufd_core {
 	bool allow_unsafe_interrupts;
 	struct list_head file_pages; /* iopt_pages.file_node, of files that are mapped */
 	u64 next_space;
+	struct iommufd_test *test; /* iommufd/selftest/; NULL: not in this machine */
 };
 
 /*
@@ -218,6 +267,10 @@ iommufd_get_hwpt_paging(struct iommufd_ucmd *ucmd, u32 id)
 			   : container_of(obj, struct iommufd_hwpt_paging, common.obj);
 }
 
+/* access.c */
+void iommufd_access_destroy_object(struct iommufd_object *obj);
+void iommufd_access_notify_unmap(struct io_pagetable *iopt, u64 iova, u64 length);
+
 /* ioas.c */
 struct iommufd_ioas *iommufd_ioas_alloc(struct iommufd_ctx *ictx);
 void iommufd_ioas_destroy(struct iommufd_object *obj);
@@ -258,12 +311,43 @@ void iommufd_fault_destroy(struct iommufd_object *obj);
 int iommufd_fault_alloc(struct iommufd_ucmd *ucmd);
 struct iommufd_fault *iommufd_get_fault(struct iommufd_ucmd *ucmd, u32 id);
 void iommufd_fault_use(struct iommufd_fault *fault, bool use);
+struct iommufd_page_request {
+	bool pasid_valid;
+	u32 pasid, grpid, perm;
+	u64 addr;
+};
+/*
+ * A device asks for a page: the queue of what it is attached to gets it. -ENOENT: nothing
+ * with a queue, the request is refused.
+ */
+int iommufd_fault_report(struct iommufd_device *idev,
+			 const struct iommufd_page_request *req);
+/* What is queued or unanswered of an attachment is refused, as that ends. */
+void iommufd_auto_response_faults(struct iommufd_hw_pagetable *hwpt,
+				  struct iommufd_attach_handle *handle);
 
 /* viommu.c */
 int iommufd_viommu_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_vdevice_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_veventq_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_hw_queue_alloc(struct iommufd_ucmd *ucmd);
+
+/*
+ * What iommufd/selftest/ adds to a machine. Its devices live in a context only, so they
+ * do not hold it.
+ */
+struct iommufd_test {
+	struct bus *bus; /* its devices' */
+	int (*ioctl)(struct iommufd_ucmd *ucmd);
+	void (*destroy_object)(struct iommufd_object *obj);
+	void (*free)(struct machine *m);
+};
+static inline bool iommufd_is_test_device(const struct device *dev)
+{
+	const struct iommufd_test *test = dev->machine->iommufd->test;
+
+	return test && dev->bus == test->bus;
+}
 
 /* vfio_compat.c */
 long iommufd_vfio_ioctl(struct iommufd_ctx *ictx, struct call *call, unsigned cmd,

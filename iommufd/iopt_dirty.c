@@ -79,6 +79,7 @@ int iopt_read_and_clear_dirty_data(struct io_pagetable *iopt, struct iommu_domai
 		.set = piece_set, .data = &piece, .gather = &gather};
 	u64 nbytes, at;
 	int rc = check_iova_range(iopt, bitmap);
+	bool lost = false;
 
 	if (rc)
 		return rc;
@@ -94,8 +95,10 @@ int iopt_read_and_clear_dirty_data(struct io_pagetable *iopt, struct iommu_domai
 				    min_t(u64, PIECE_BYTES, nbytes - at));
 	if (!rc)
 		rc = user_writable(call, bitmap->data, nbytes);
-	if (rc)
+	if (rc == -ERESTARTNOINTR)
 		goto out_free;
+	lost = rc;
+	rc = 0;
 	piece.iova = bitmap->iova;
 	piece.nbits = bitmap->length / bitmap->page_size;
 	iommu_iotlb_gather_init(&gather);
@@ -106,7 +109,9 @@ int iopt_read_and_clear_dirty_data(struct io_pagetable *iopt, struct iommu_domai
 				    bitmap->flags, &dirty);
 	if (!(bitmap->flags & IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR))
 		iommu_iotlb_sync(domain, &gather);
-	for (at = 0; at < nbytes && !rc; at += PIECE_BYTES)
+	/* Linux says nothing of holes and of a bitmap that is not there. */
+	rc = 0;
+	for (at = 0; at < nbytes && !rc && !lost; at += PIECE_BYTES)
 		rc = copy_to_user(call, bitmap->data + at, piece.bits + at,
 				  min_t(u64, PIECE_BYTES, nbytes - at));
 out_free:

@@ -20,6 +20,7 @@ void iopt_init_table(struct io_pagetable *iopt, struct machine *m, u64 space)
 	iopt->reserved_itree = RB_ROOT_CACHED;
 	iopt->iova_alignment = 1;
 	iopt->space = space;
+	xa_init(&iopt->access_list);
 }
 
 static void free_allowed(struct rb_root_cached *tree)
@@ -37,6 +38,8 @@ void iopt_destroy_table(struct io_pagetable *iopt)
 	free_allowed(&iopt->allowed_itree);
 	WARN_ON(iopt->nr_domains);
 	WARN_ON(iopt->nr_areas);
+	WARN_ON(!xa_empty(&iopt->access_list));
+	xa_destroy(&iopt->access_list);
 	WARN_ON(interval_tree_iter_first(&iopt->reserved_itree, 0, ~0ULL));
 	kfree(iopt->domains);
 }
@@ -144,10 +147,14 @@ static int iopt_check_iova_alignment(struct io_pagetable *iopt, u64 alignment)
 static int iopt_calculate_iova_alignment(struct io_pagetable *iopt)
 {
 	u64 alignment = iopt->disable_large_pages ? PAGE_SIZE : 1;
+	struct iommufd_access *access;
+	u64 index;
 	int rc;
 
 	for (unsigned int i = 0; i < iopt->nr_domains; i++)
 		alignment = max(alignment, domain_granule(iopt->domains[i]));
+	xa_for_each(&iopt->access_list, index, access)
+		alignment = max(alignment, access->iova_alignment);
 	if (alignment > iopt->iova_alignment) {
 		rc = iopt_check_iova_alignment(iopt, alignment);
 		if (rc)
@@ -286,5 +293,30 @@ void iopt_table_remove_domain(struct io_pagetable *iopt, struct iommu_domain *do
 	iopt->domains[i] = iopt->domains[--iopt->nr_domains];
 	iopt_unfill_domain(iopt, domain);
 	iopt_remove_reserved_iova(iopt, domain);
+	WARN_ON(iopt_calculate_iova_alignment(iopt));
+}
+
+/* --- accesses ---------------------------------------------------------------------- */
+
+int iopt_add_access(struct io_pagetable *iopt, struct iommufd_access *access)
+{
+	u32 id;
+	int rc = xa_alloc(&iopt->access_list, &id, access, xa_limit_16b);
+
+	if (rc)
+		return rc;
+	rc = iopt_calculate_iova_alignment(iopt);
+	if (rc) {
+		xa_erase(&iopt->access_list, id);
+		return rc;
+	}
+	access->access_list_id = id;
+	return 0;
+}
+
+void iopt_remove_access(struct io_pagetable *iopt, struct iommufd_access *access,
+			u32 access_list_id)
+{
+	WARN_ON(xa_erase(&iopt->access_list, access_list_id) != access);
 	WARN_ON(iopt_calculate_iova_alignment(iopt));
 }

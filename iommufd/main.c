@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "iommufd/iommufd.h"
+#include "iommufd/selftest/abi.h"
 #include "machine/uaccess.h"
 
 #define IOMMU_MAJOR 10
@@ -20,7 +21,16 @@ static void (*const object_destroy[IOMMUFD_OBJ_NR_TYPES])(struct iommufd_object 
 	[IOMMUFD_OBJ_HWPT_NESTED] = iommufd_hwpt_nested_destroy,
 	[IOMMUFD_OBJ_IOAS] = iommufd_ioas_destroy,
 	[IOMMUFD_OBJ_FAULT] = iommufd_fault_destroy,
+	[IOMMUFD_OBJ_ACCESS] = iommufd_access_destroy_object,
 };
+
+static void destroy_object(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	if (obj->type == IOMMUFD_OBJ_SELFTEST)
+		ictx->machine->iommufd->test->destroy_object(obj);
+	else
+		object_destroy[obj->type](obj);
+}
 
 /* --- objects
  * ------------------------------------------------------------------------------ */
@@ -60,7 +70,7 @@ void iommufd_object_abort(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 void iommufd_object_abort_and_destroy(struct iommufd_ctx *ictx,
 				      struct iommufd_object *obj)
 {
-	object_destroy[obj->type](obj);
+	destroy_object(ictx, obj);
 	iommufd_object_abort(ictx, obj);
 }
 
@@ -90,7 +100,7 @@ int iommufd_object_remove(struct iommufd_ctx *ictx, struct iommufd_object *expec
 	xa_erase(&ictx->objects, id);
 	if (ictx->vfio_ioas && &ictx->vfio_ioas->obj == obj)
 		ictx->vfio_ioas = NULL;
-	object_destroy[obj->type](obj);
+	destroy_object(ictx, obj);
 	kfree(obj);
 	return 0;
 }
@@ -169,6 +179,7 @@ union ucmd_buffer {
 	struct iommu_veventq_alloc veventq;
 	struct iommu_vfio_ioas vfio_ioas;
 	struct iommu_viommu_alloc viommu;
+	struct iommu_test_cmd test;
 };
 
 struct iommufd_ioctl_op {
@@ -185,7 +196,7 @@ struct iommufd_ioctl_op {
 	}
 
 /* The number that the kernel's selftest uses ends its table, so holes reach up to it. */
-#define IOMMUFD_CMD_LAST 0xa0
+#define IOMMUFD_CMD_LAST _IOC_NR(IOMMU_TEST_CMD)
 
 static const struct iommufd_ioctl_op iommufd_ioctl_ops[IOMMUFD_CMD_LAST -
 						       IOMMUFD_CMD_BASE + 1] = {
@@ -240,6 +251,10 @@ static long iommufd_fops_ioctl(struct file *file, struct call *call, unsigned cm
 		.call = call,
 		.ubuffer = arg,
 	};
+	struct iommufd_ioctl_op test_op = {
+		.size = sizeof(struct iommu_test_cmd),
+		.min_size = END_OF(struct iommu_test_cmd, last),
+	};
 	union ucmd_buffer buf;
 	int rc;
 
@@ -249,6 +264,10 @@ static long iommufd_fops_ioctl(struct file *file, struct call *call, unsigned cm
 	if (rc)
 		return rc;
 	op = &iommufd_ioctl_ops[nr - IOMMUFD_CMD_BASE];
+	if (nr == IOMMUFD_CMD_LAST && ucmd.ictx->machine->iommufd->test) {
+		test_op.execute = ucmd.ictx->machine->iommufd->test->ioctl;
+		op = &test_op;
+	}
 	if (!op->execute || cmd != _IO(IOMMUFD_TYPE, nr))
 		return -ENOTTY;
 	if (ucmd.user_size < op->min_size)
@@ -278,7 +297,7 @@ static void iommufd_fops_release(struct file *file)
 				continue;
 			destroyed = true;
 			xa_erase(&ictx->objects, index);
-			object_destroy[obj->type](obj);
+			destroy_object(ictx, obj);
 			kfree(obj);
 		}
 	} while (destroyed);
@@ -356,6 +375,8 @@ void iommufd_core_destroy(struct machine *m)
 	if (!m->iommufd)
 		return;
 	devnode_unregister(m, "/dev/iommu");
+	if (m->iommufd->test)
+		m->iommufd->test->free(m);
 	kfree(m->iommufd);
 	m->iommufd = NULL;
 }

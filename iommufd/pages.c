@@ -49,6 +49,7 @@ static struct iopt_pages *iopt_alloc_pages(struct call *call, u64 start_byte, u6
 	pages->machine = call_machine(call);
 	pages->npages = DIV_ROUND_UP(length + start_byte, PAGE_SIZE);
 	pages->domains_itree = RB_ROOT_CACHED;
+	pages->access_itree = RB_ROOT_CACHED;
 	pages->pins = RB_ROOT_CACHED;
 	pages->writable = writable;
 	pages->account_mode = call_capable(call, CAP_IPC_LOCK) ? IOPT_PAGES_ACCOUNT_NONE
@@ -346,7 +347,7 @@ static void pin_drop(struct iopt_pages *pages, struct iopt_pin *p)
 	kfree(p);
 }
 
-/* Drop the pins over [start, last] that no filled area touches. */
+/* Drop the pins over [start, last] that no filled area and no access touches. */
 static void pages_unpin(struct iopt_pages *pages, u64 start, u64 last)
 {
 	struct interval_tree_node *node =
@@ -358,6 +359,8 @@ static void pages_unpin(struct iopt_pages *pages, u64 start, u64 last)
 		struct iopt_pin *p = container_of(node, struct iopt_pin, node);
 
 		if (!interval_tree_iter_first(&pages->domains_itree, node->start,
+					      node->last) &&
+		    !interval_tree_iter_first(&pages->access_itree, node->start,
 					      node->last))
 			pin_drop(pages, p);
 		node = next;
@@ -411,10 +414,9 @@ static u64 area_page_iova(const struct iopt_area *area, u64 index)
 }
 
 /* On failure pins may be left; the caller calls pages_unpin(). */
-static int area_pin(struct iopt_area *area, struct iopt_pages *pages)
+static int area_pin_range(struct iopt_area *area, struct iopt_pages *pages, u64 index,
+			  u64 last)
 {
-	u64 last = area->pages_node.last;
-	u64 index = area->pages_node.start;
 	int rc;
 
 	if (pages->type == IOPT_ADDRESS_DMABUF)
@@ -438,6 +440,123 @@ static int area_pin(struct iopt_area *area, struct iopt_pages *pages)
 		index = p ? p->node.start : last + 1;
 	}
 	return 0;
+}
+
+static int area_pin(struct iopt_area *area, struct iopt_pages *pages)
+{
+	return area_pin_range(area, pages, area->pages_node.start, area->pages_node.last);
+}
+
+/* --- accesses --------------------------------------------------------------------------
+ */
+
+/* Page indices that accesses have pinned; one for all that name the same range. */
+struct iopt_pages_access {
+	struct interval_tree_node node;
+	unsigned int users;
+};
+
+static struct iopt_pages_access *get_exact_access(struct iopt_pages *pages, u64 start,
+						  u64 last)
+{
+	struct interval_tree_node *node;
+
+	interval_tree_for_each(node, &pages->access_itree, start, last) {
+		if (node->start == start && node->last == last)
+			return container_of(node, struct iopt_pages_access, node);
+	}
+	return NULL;
+}
+
+int iopt_area_add_access(struct iopt_area *area, u64 start, u64 last, phys_addr_t *out,
+			 unsigned int flags, bool lock)
+{
+	struct iopt_pages *pages = area->pages;
+	struct iopt_pages_access *access;
+
+	if ((flags & IOMMUFD_ACCESS_RW_WRITE) && !pages->writable)
+		return -EPERM;
+	if (pages->type == IOPT_ADDRESS_DMABUF)
+		return -EINVAL;
+	access = get_exact_access(pages, start, last);
+	if (!access) {
+		int rc;
+
+		access = kzalloc(sizeof(*access));
+		if (!access)
+			return -ENOMEM;
+		rc = area_pin_range(area, pages, start, last);
+		if (rc) {
+			pages_unpin(pages, start, last);
+			kfree(access);
+			return rc;
+		}
+		access->node.start = start;
+		access->node.last = last;
+		interval_tree_insert(&access->node, &pages->access_itree);
+	}
+	access->users++;
+	area->num_accesses++;
+	area->num_locks += lock;
+	for (u64 index = start; index <= last; index++) {
+		struct iopt_pin *p = pin_first(pages, index, index);
+
+		*out++ = p->pin.phys + (index - p->node.start) * PAGE_SIZE;
+	}
+	return 0;
+}
+
+void iopt_area_remove_access(struct iopt_area *area, u64 start, u64 last, bool unlock)
+{
+	struct iopt_pages *pages = area->pages;
+	struct iopt_pages_access *access = get_exact_access(pages, start, last);
+
+	if (WARN_ON(!access))
+		return;
+	area->num_accesses--;
+	area->num_locks -= unlock;
+	if (--access->users)
+		return;
+	interval_tree_remove(&access->node, &pages->access_itree);
+	kfree(access);
+	pages_unpin(pages, start, last);
+}
+
+/* The memory is not the caller's, or is a file's: the machine goes there itself. */
+static int pages_rw_foreign(struct iopt_pages *pages, u64 start_byte, void *data,
+			    u64 length, bool write)
+{
+	struct hw *hw = &pages->machine->hw;
+	int rc = 0;
+
+	if (pages->type == IOPT_ADDRESS_FILE)
+		rc = pages_map_file(pages);
+	if (rc)
+		return rc;
+	if (!hw->ops || !hw->ops->mm_read || !hw->ops->mm_write)
+		return -EFAULT;
+	rc = write ? hw->ops->mm_write(hw, pages->backing_mm->index,
+				       pages->vaddr + start_byte, data, length)
+		   : hw->ops->mm_read(hw, pages->backing_mm->index,
+				      pages->vaddr + start_byte, data, length);
+	return rc ? -EFAULT : 0;
+}
+
+int iopt_pages_rw_access(struct iopt_pages *pages, struct call *call, u64 start_byte,
+			 void *data, u64 length, unsigned int flags)
+{
+	bool write = flags & IOMMUFD_ACCESS_RW_WRITE;
+
+	if (write && !pages->writable)
+		return -EPERM;
+	if (pages->type == IOPT_ADDRESS_DMABUF)
+		return -EINVAL;
+	if (pages->type != IOPT_ADDRESS_USER || !call ||
+	    call_mm(call) != pages->source_mm)
+		return pages_rw_foreign(pages, start_byte, data, length, write);
+	if (write)
+		return copy_to_user(call, pages->vaddr + start_byte, data, length);
+	return copy_from_user(call, data, pages->vaddr + start_byte, length);
 }
 
 /* --- domains ---------------------------------------------------------------------------

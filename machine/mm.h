@@ -88,6 +88,8 @@ struct pin_range {
  */
 unsigned mm_pins_in_range(struct machine *m, struct mm *mm, u64 va, u64 len,
 			  struct pin_range *out, unsigned max);
+/* How many pins hold the byte at @va. */
+unsigned mm_pin_count(struct machine *m, struct mm *mm, u64 va);
 
 /**
  * pin_relocate - the pages at [@va, @va + @len) of @mm are now at @new_va.

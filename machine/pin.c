@@ -273,6 +273,19 @@ unsigned mm_pins_in_range(struct machine *m, struct mm *mm, u64 va, u64 len,
 	return n;
 }
 
+unsigned mm_pin_count(struct machine *m, struct mm *mm, u64 va)
+{
+	struct interval_tree_node *node;
+	unsigned n = 0;
+
+	guard(mutex)(&m->prog_alloc->lock);
+	if (!mm->places)
+		return 0;
+	interval_tree_for_each(node, &mm->places->places, va, va)
+		n++;
+	return n;
+}
+
 /*
  * Relocation. A target says where a stretch of addresses went; the targets of one call
  * follow each other. All that is needed is reserved first: two more places for each
