@@ -452,6 +452,6 @@ static_assert(VFIO_PCI_VGA_REGION_INDEX == 8 && VFIO_PCI_NUM_REGIONS == 9, "regi
 static_assert(VFIO_PCI_REQ_IRQ_INDEX == 4 && VFIO_PCI_NUM_IRQS == 5, "interrupts");
 static_assert(VFIO_DEVICE_FEATURE_DMA_BUF == 11, "features");
 static_assert(VFIO_GET_API_VERSION == 0x3b64 && VFIO_DEVICE_DETACH_IOMMUFD_PT == 0x3b78,
-	       "requests");
+	      "requests");
 
 #endif
