@@ -267,6 +267,22 @@ static u16 ext_cap(const struct pci_import_fn *fn, u16 id)
 	return 0;
 }
 
+/* Firmware leaves ACS off; with an IOMMU there are groups, and redirection is on. */
+static bool iommu_was_on(const struct pci_import *imp)
+{
+	for (unsigned i = 0; i < imp->nr; i++) {
+		const struct pci_import_fn *fn = imp->fns[i];
+		u16 pos = ext_cap(fn, PCI_EXT_CAP_ID_ACS);
+
+		if (fn->kernel_group >= 0)
+			return true;
+		if (pos && pos + 8 <= fn->len &&
+		    get16(fn->config + pos + PCI_ACS_CTRL) & (PCI_ACS_SV | PCI_ACS_RR))
+			return true;
+	}
+	return false;
+}
+
 static void find_virtual_functions(struct pci_import *imp)
 {
 	unsigned steps = 0;
@@ -408,6 +424,7 @@ int pci_import_finish(struct pci_import *imp, const char *name, char **error)
 		pci_import_tell(error, name, 0, "too many domains");
 		return -EINVAL;
 	}
+	imp->acs_as_found = !imp->tells_groups || iommu_was_on(imp);
 	find_virtual_functions(imp);
 	find_multifunction(imp);
 	take_paths(imp);

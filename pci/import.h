@@ -56,6 +56,12 @@ struct pci_import {
 		u8 bus, devfn;
 	} behind[16];
 	unsigned nr_behind;
+	/*
+	 * The source's kernel had IOMMUs on, so ACS is as it left it, by command line
+	 * too. Otherwise it is switched on as a kernel would with an IOMMU.
+	 */
+	bool acs_as_found;
+	bool tells_groups; /* the source has a place for groups: none means IOMMUs off */
 };
 
 /* An importer's notes on one function, from which pci_import_set() makes registers. */

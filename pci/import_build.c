@@ -49,6 +49,8 @@ static void import_write(struct pci_host *host, u16 segment, u8 bus, u8 devfn, u
 {
 	struct pci_import_fn *fn = find_fn(host->ops_data, segment, bus, devfn);
 
+	if (((struct pci_import *)host->ops_data)->acs_as_found)
+		return;
 	if (!fn || !fn->live || !fn->pdev || !fn->pdev->acs_cap ||
 	    where < fn->pdev->acs_cap || where + size > fn->pdev->acs_cap + ACS_SIZE ||
 	    where + size > fn->len)
@@ -97,6 +99,14 @@ static u8 find_cap(const struct pci_import_fn *fn, u8 id)
 	return 0;
 }
 
+/* All services, on; where Intel has 32-bit registers too. */
+static void fill_acs(u8 *cap)
+{
+	put16(cap + PCI_ACS_CAP, get16(cap + PCI_ACS_CAP) | ACS_ALL);
+	put16(cap + PCI_ACS_CTRL, get16(cap + PCI_ACS_CTRL) | ACS_ALL);
+	put16(cap + PCI_ACS_CAP + 4, get16(cap + PCI_ACS_CAP + 4) | ACS_ALL);
+}
+
 /* An ACS capability that offers everything, at the end of the list. */
 static int give_acs(struct pci_import_fn *fn)
 {
@@ -112,8 +122,8 @@ static int give_acs(struct pci_import_fn *fn)
 		if (!header || header == ~0U)
 			break;
 		if ((header & 0xffff) == PCI_EXT_CAP_ID_ACS) {
-			put16(fn->live + pos + PCI_ACS_CAP,
-			      get16(fn->live + pos + PCI_ACS_CAP) | ACS_ALL);
+			if (pos + ACS_SIZE <= fn->len)
+				fill_acs(fn->live + pos);
 			return 0;
 		}
 		last = pos;
@@ -125,7 +135,7 @@ static int give_acs(struct pci_import_fn *fn)
 					       (u32)pos << 20);
 	memset(fn->live + pos, 0, ACS_SIZE);
 	put32(fn->live + pos, PCI_EXT_CAP_ID_ACS | 1U << 16);
-	put16(fn->live + pos + PCI_ACS_CAP, ACS_ALL);
+	fill_acs(fn->live + pos);
 	return 0;
 }
 

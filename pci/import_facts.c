@@ -94,6 +94,8 @@ static void extended(struct image *im, const struct pci_import_facts *f)
 		c = add_ext(im, PCI_EXT_CAP_ID_ACS, 12);
 		put16(c + PCI_ACS_CAP, f->acs_cap);
 		put16(c + PCI_ACS_CTRL, f->acs_ctrl);
+		/* Where registers are 32 bits wide lspci does not show the control. */
+		put16(c + PCI_ACS_CAP + 4, f->acs_cap);
 	}
 	if (f->ari)
 		add_ext(im, PCI_EXT_CAP_ID_ARI, 8);

@@ -310,6 +310,7 @@ static int end_function(struct reader *r)
 
 	if (!fn)
 		return 0;
+	r->imp->tells_groups |= r->verbose;
 	if (r->len && r->len < 64) {
 		pci_import_tell(r->error, r->name, fn->line,
 				"the registers of this function are missing (lspci "

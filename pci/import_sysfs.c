@@ -192,6 +192,7 @@ int pci_import_sysfs(struct pci_import *imp, const char *dir, char **error)
 	}
 	free(names);
 	close(fd);
+	imp->tells_groups = true;
 	if (!ret && !imp->nr) {
 		pci_import_tell(error, dir, 0, "no PCI device in it");
 		ret = -EINVAL;
