@@ -69,7 +69,9 @@ struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx,
 	access->ops = ops;
 	access->iova_alignment = ops->needs_pin_pages ? PAGE_SIZE : 1;
 	access->ictx = ictx;
-	iommufd_ctx_get(ictx);
+	access->internal = !ops->unmap;
+	if (!access->internal)
+		iommufd_ctx_get(ictx);
 	iommufd_object_finalize(ictx, &access->obj);
 	*id = access->obj.id;
 	return access;
@@ -78,9 +80,11 @@ struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx,
 void iommufd_access_destroy(struct iommufd_access *access)
 {
 	struct iommufd_ctx *ictx = access->ictx;
+	bool held = !access->internal;
 
 	WARN_ON(iommufd_object_remove(ictx, &access->obj, access->obj.id));
-	iommufd_ctx_put(ictx);
+	if (held)
+		iommufd_ctx_put(ictx);
 }
 
 int iommufd_access_attach(struct iommufd_access *access, u32 ioas_id)
@@ -126,7 +130,7 @@ static bool area_permits(const struct iopt_area *area, unsigned int flags)
 }
 
 /* Each area over [iova, last] has the range of it pinned; there are no holes. */
-static void unpin_range(struct io_pagetable *iopt, u64 iova, u64 last)
+static void unpin_range(struct io_pagetable *iopt, u64 iova, u64 last, bool internal)
 {
 	for (;;) {
 		struct iopt_area *area = iopt_area_iter_first(iopt, iova, iova);
@@ -136,7 +140,7 @@ static void unpin_range(struct io_pagetable *iopt, u64 iova, u64 last)
 			return;
 		end = min(last, area->node.last);
 		iopt_area_remove_access(area, iova_to_index(area, iova),
-					iova_to_index(area, end), false);
+					iova_to_index(area, end), internal);
 		if (end == last)
 			return;
 		iova = end + 1;
@@ -150,7 +154,7 @@ void iommufd_access_unpin_pages(struct iommufd_access *access, u64 iova, u64 len
 	if (WARN_ON(!length || check_add_overflow(iova, length - 1, &last)) ||
 	    WARN_ON(!access->ioas_unpin))
 		return;
-	unpin_range(&access->ioas_unpin->iopt, iova, last);
+	unpin_range(&access->ioas_unpin->iopt, iova, last, access->internal);
 }
 
 int iommufd_access_pin_pages(struct iommufd_access *access, u64 iova, u64 length,
@@ -160,7 +164,7 @@ int iommufd_access_pin_pages(struct iommufd_access *access, u64 iova, u64 length
 	u64 at = iova, last;
 	int rc;
 
-	if (WARN_ON(access->iova_alignment != PAGE_SIZE || !access->ops->unmap))
+	if (WARN_ON(access->iova_alignment != PAGE_SIZE))
 		return -EINVAL;
 	if (!length)
 		return -EINVAL;
@@ -190,7 +194,7 @@ int iommufd_access_pin_pages(struct iommufd_access *access, u64 iova, u64 length
 		if (!area_permits(area, flags))
 			goto err_unpin;
 		rc = iopt_area_add_access(area, first_index, last_index, out, flags,
-					  false);
+					  access->internal);
 		if (rc)
 			goto err_unpin;
 		if (end == last)
@@ -201,7 +205,7 @@ int iommufd_access_pin_pages(struct iommufd_access *access, u64 iova, u64 length
 
 err_unpin:
 	if (at != iova)
-		unpin_range(iopt, iova, at - 1);
+		unpin_range(iopt, iova, at - 1, access->internal);
 	return rc;
 }
 

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/bitmap.h"
 #include "iommufd/iommufd.h"
+#include "iommufd/viommu.h"
 #include "machine/events.h"
 
 /* --- groups
@@ -122,6 +123,8 @@ void iommufd_device_unbind(struct iommufd_device *idev)
 	struct iommufd_ctx *ictx = idev->ictx;
 	bool held = !iommufd_is_test_device(idev->dev);
 
+	if (idev->vdev)
+		WARN_ON(iommufd_object_remove(ictx, NULL, idev->vdev->obj.id));
 	WARN_ON(iommufd_object_remove(ictx, &idev->obj, idev->obj.id));
 	if (held)
 		iommufd_ctx_put(ictx);

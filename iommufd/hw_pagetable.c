@@ -6,6 +6,7 @@
  */
 #include "base/alloc.h"
 #include "iommufd/iommufd.h"
+#include "iommufd/viommu.h"
 
 static void hwpt_destroy(struct iommufd_hw_pagetable *hwpt)
 {
@@ -35,7 +36,10 @@ void iommufd_hwpt_nested_destroy(struct iommufd_object *obj)
 		container_of(obj, struct iommufd_hwpt_nested, common.obj);
 
 	hwpt_destroy(&nested->common);
-	nested->parent->common.obj.users--;
+	if (nested->viommu)
+		nested->viommu->obj.users--;
+	else
+		nested->parent->common.obj.users--;
 }
 
 void iommufd_hw_pagetable_put(struct iommufd_ctx *ictx, struct iommufd_hw_pagetable *hwpt)
@@ -178,6 +182,39 @@ hwpt_nested_alloc(struct iommufd_ctx *ictx, struct iommufd_hwpt_paging *parent,
 	return nested;
 }
 
+static struct iommufd_hwpt_nested *
+viommu_alloc_nested(struct iommufd_viommu *viommu, u32 flags,
+		    const struct iommu_user_data *user_data)
+{
+	struct iommufd_hwpt_nested *nested;
+	struct iommufd_hw_pagetable *hwpt;
+	int rc;
+
+	if ((flags & ~(IOMMU_HWPT_FAULT_ID_VALID | IOMMU_HWPT_ALLOC_PASID)) ||
+	    !user_data->len)
+		return ERR_PTR(-EOPNOTSUPP);
+	nested = iommufd_object_alloc(viommu->ictx, nested, IOMMUFD_OBJ_HWPT_NESTED);
+	if (IS_ERR(nested))
+		return nested;
+	hwpt = &nested->common;
+	hwpt->pasid_compat = flags & IOMMU_HWPT_ALLOC_PASID;
+	nested->viommu = viommu;
+	viommu->obj.users++;
+	nested->parent = viommu->hwpt;
+	hwpt->domain = viommu->ops->alloc_domain_nested(
+		viommu, flags & ~IOMMU_HWPT_FAULT_ID_VALID, user_data);
+	if (IS_ERR(hwpt->domain)) {
+		rc = (int)PTR_ERR(hwpt->domain);
+		hwpt->domain = NULL;
+		iommufd_object_abort_and_destroy(viommu->ictx, &hwpt->obj);
+		return ERR_PTR(rc);
+	}
+	iommu_domain_init(hwpt->domain, IOMMU_DOMAIN_NESTED, viommu->iommu_dev->ops);
+	hwpt->domain->cookie = hwpt;
+	hwpt->domain->cookie_type = IOMMU_COOKIE_IOMMUFD;
+	return nested;
+}
+
 /* Vendor data is a page at most; the driver checks what it knows of it. */
 static int load_user_data(struct iommufd_ucmd *ucmd, const struct iommu_hwpt_alloc *cmd,
 			  struct iommu_user_data *out, void **buf)
@@ -218,7 +255,8 @@ int iommufd_hwpt_alloc(struct iommufd_ucmd *ucmd)
 	pt_obj = iommufd_get_object(ucmd->ictx, cmd->pt_id, IOMMUFD_OBJ_ANY);
 	if (IS_ERR(pt_obj))
 		return -EINVAL;
-	if (pt_obj->type != IOMMUFD_OBJ_IOAS && pt_obj->type != IOMMUFD_OBJ_HWPT_PAGING)
+	if (pt_obj->type != IOMMUFD_OBJ_IOAS && pt_obj->type != IOMMUFD_OBJ_HWPT_PAGING &&
+	    pt_obj->type != IOMMUFD_OBJ_VIOMMU)
 		return -EINVAL;
 	rc = load_user_data(ucmd, cmd, &user_data, &buf);
 	if (rc)
@@ -235,10 +273,20 @@ int iommufd_hwpt_alloc(struct iommufd_ucmd *ucmd)
 		}
 		hwpt = &hwpt_paging->common;
 	} else {
-		struct iommufd_hwpt_nested *nested = hwpt_nested_alloc(
-			ucmd->ictx,
-			container_of(pt_obj, struct iommufd_hwpt_paging, common.obj),
-			idev, cmd->flags, &user_data);
+		struct iommufd_viommu *viommu =
+			container_of(pt_obj, struct iommufd_viommu, obj);
+		struct iommufd_hwpt_nested *nested;
+
+		if (pt_obj->type == IOMMUFD_OBJ_HWPT_PAGING)
+			nested = hwpt_nested_alloc(
+				ucmd->ictx,
+				container_of(pt_obj, struct iommufd_hwpt_paging,
+					     common.obj),
+				idev, cmd->flags, &user_data);
+		else if (viommu->iommu_dev == idev->dev->iommu->iommu_dev)
+			nested = viommu_alloc_nested(viommu, cmd->flags, &user_data);
+		else
+			nested = ERR_PTR(-EINVAL);
 
 		if (IS_ERR(nested)) {
 			rc = (int)PTR_ERR(nested);
@@ -297,7 +345,7 @@ int iommufd_hwpt_get_dirty_bitmap(struct iommufd_ucmd *ucmd)
 
 /* The entries are copied as a whole; what a driver has not consumed is not counted. */
 static int hwpt_invalidate(struct iommufd_ucmd *ucmd, struct iommu_hwpt_invalidate *cmd,
-			   struct iommu_domain *domain, u32 *done)
+			   struct iommufd_object *pt_obj, u32 *done)
 {
 	u64 bytes = (u64)cmd->entry_len * cmd->entry_num;
 	struct iommu_user_data_array array = {
@@ -305,10 +353,17 @@ static int hwpt_invalidate(struct iommufd_ucmd *ucmd, struct iommu_hwpt_invalida
 		.entry_len = cmd->entry_len,
 		.entry_num = cmd->entry_num,
 	};
+	struct iommu_domain *domain = NULL;
+	struct iommufd_viommu *viommu = NULL;
 	void *buf;
 	int rc;
 
-	if (!domain->ops || !domain->ops->cache_invalidate_user)
+	if (pt_obj->type == IOMMUFD_OBJ_VIOMMU)
+		viommu = container_of(pt_obj, struct iommufd_viommu, obj);
+	else
+		domain = container_of(pt_obj, struct iommufd_hw_pagetable, obj)->domain;
+	if (viommu ? !viommu->ops->cache_invalidate
+		   : !domain->ops || !domain->ops->cache_invalidate_user)
 		return -EOPNOTSUPP;
 	if (bytes > INVALIDATE_MAX_BYTES)
 		return -E2BIG;
@@ -318,7 +373,8 @@ static int hwpt_invalidate(struct iommufd_ucmd *ucmd, struct iommu_hwpt_invalida
 	rc = copy_from_user(ucmd->call, buf, cmd->data_uptr, bytes);
 	array.data = buf;
 	if (!rc)
-		rc = domain->ops->cache_invalidate_user(domain, &array);
+		rc = viommu ? viommu->ops->cache_invalidate(viommu, &array)
+			    : domain->ops->cache_invalidate_user(domain, &array);
 	*done = array.entry_num;
 	kfree(buf);
 	return rc;
@@ -339,14 +395,11 @@ int iommufd_hwpt_invalidate(struct iommufd_ucmd *ucmd)
 		pt_obj = iommufd_get_object(ucmd->ictx, cmd->hwpt_id, IOMMUFD_OBJ_ANY);
 		if (IS_ERR(pt_obj))
 			rc = (int)PTR_ERR(pt_obj);
-		else if (pt_obj->type != IOMMUFD_OBJ_HWPT_NESTED)
+		else if (pt_obj->type != IOMMUFD_OBJ_HWPT_NESTED &&
+			 pt_obj->type != IOMMUFD_OBJ_VIOMMU)
 			rc = -EINVAL;
 		else
-			rc = hwpt_invalidate(
-				ucmd, cmd,
-				container_of(pt_obj, struct iommufd_hw_pagetable, obj)
-					->domain,
-				&done);
+			rc = hwpt_invalidate(ucmd, cmd, pt_obj, &done);
 	}
 	if (rc == -ERESTARTNOINTR)
 		return rc;

@@ -27,6 +27,10 @@ enum iommufd_object_type {
 	IOMMUFD_OBJ_FAULT,
 	IOMMUFD_OBJ_ACCESS,
 	IOMMUFD_OBJ_SELFTEST,
+	IOMMUFD_OBJ_VIOMMU,
+	IOMMUFD_OBJ_VDEVICE,
+	IOMMUFD_OBJ_VEVENTQ,
+	IOMMUFD_OBJ_HW_QUEUE,
 	IOMMUFD_OBJ_NR_TYPES,
 };
 
@@ -65,6 +69,8 @@ struct iommufd_ioas {
 };
 
 struct iommufd_fault;
+struct iommufd_vdevice;
+struct iommufd_viommu;
 
 struct iommufd_hw_pagetable {
 	struct iommufd_object obj;
@@ -83,7 +89,8 @@ struct iommufd_hwpt_paging {
 
 struct iommufd_hwpt_nested {
 	struct iommufd_hw_pagetable common;
-	struct iommufd_hwpt_paging *parent; /* a user of it */
+	struct iommufd_hwpt_paging *parent; /* a user of it, unless of viommu */
+	struct iommufd_viommu *viommu;	    /* a user of it; may be NULL */
 };
 
 /* What one group is attached to, by PASID. */
@@ -107,6 +114,7 @@ struct iommufd_device {
 	struct iommufd_group *igroup;
 	struct device *dev;
 	bool enforce_cache_coherency;
+	struct iommufd_vdevice *vdev; /* as a vIOMMU knows it; NULL: not */
 };
 
 /* What somebody who reaches an IOAS by CPU, not by DMA, is told and asked for. */
@@ -116,7 +124,10 @@ struct iommufd_access_ops {
 	void (*unmap)(void *data, u64 iova, u64 length);
 };
 
-/* users: 2 until iommufd_access_destroy(). Holds the context, and its IOAS as a user. */
+/*
+ * users: 2 until iommufd_access_destroy(). Holds its IOAS as a user, and the context unless
+ * it is internal, an object's of that context. An internal one locks what it pins.
+ */
 struct iommufd_access {
 	struct iommufd_object obj;
 	struct iommufd_ctx *ictx;
@@ -126,6 +137,7 @@ struct iommufd_access {
 	void *data;
 	u64 iova_alignment;
 	u32 access_list_id;
+	bool internal; /* ops->unmap is NULL */
 };
 
 struct iommufd_attach_handle {
@@ -331,6 +343,10 @@ int iommufd_viommu_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_vdevice_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_veventq_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_hw_queue_alloc(struct iommufd_ucmd *ucmd);
+void iommufd_viommu_destroy(struct iommufd_object *obj);
+void iommufd_vdevice_destroy(struct iommufd_object *obj);
+void iommufd_veventq_destroy(struct iommufd_object *obj);
+void iommufd_hw_queue_destroy(struct iommufd_object *obj);
 
 /*
  * What iommufd/selftest/ adds to a machine. Its devices live in a context only, so they
@@ -338,6 +354,7 @@ int iommufd_hw_queue_alloc(struct iommufd_ucmd *ucmd);
  */
 struct iommufd_test {
 	struct bus *bus; /* its devices' */
+	const struct iommufd_viommu_ops *viommu_ops;
 	int (*ioctl)(struct iommufd_ucmd *ucmd);
 	void (*destroy_object)(struct iommufd_object *obj);
 	void (*free)(struct machine *m);

@@ -22,6 +22,10 @@ static void (*const object_destroy[IOMMUFD_OBJ_NR_TYPES])(struct iommufd_object 
 	[IOMMUFD_OBJ_IOAS] = iommufd_ioas_destroy,
 	[IOMMUFD_OBJ_FAULT] = iommufd_fault_destroy,
 	[IOMMUFD_OBJ_ACCESS] = iommufd_access_destroy_object,
+	[IOMMUFD_OBJ_VIOMMU] = iommufd_viommu_destroy,
+	[IOMMUFD_OBJ_VDEVICE] = iommufd_vdevice_destroy,
+	[IOMMUFD_OBJ_VEVENTQ] = iommufd_veventq_destroy,
+	[IOMMUFD_OBJ_HW_QUEUE] = iommufd_hw_queue_destroy,
 };
 
 static void destroy_object(struct iommufd_ctx *ictx, struct iommufd_object *obj)

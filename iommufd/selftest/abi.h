@@ -154,6 +154,20 @@ struct iommu_hwpt_selftest {
 	__u32 pagetable_type;
 };
 
+#define IOMMU_VIOMMU_TYPE_SELFTEST	      0xdeadbeef
+#define IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST 0xdeadbeef
+#define IOMMU_VEVENTQ_TYPE_SELFTEST	      0xbeefbeef
+#define IOMMU_HW_QUEUE_TYPE_SELFTEST	      0xdeadbeef
+#define IOMMU_TEST_HW_QUEUE_MAX		      2
+struct iommu_viommu_invalidate_selftest {
+	__u32 flags; /* IOMMU_TEST_INVALIDATE_FLAG_ALL */
+	__u32 vdev_id;
+	__u32 cache_id;
+};
+struct iommu_viommu_event_selftest {
+	__u32 virt_id;
+};
+
 #define IOMMU_HWPT_INVALIDATE_DATA_SELFTEST 0xdeadbeef
 #define IOMMU_TEST_INVALIDATE_FLAG_ALL	    BIT(0) /* iotlb_id is ignored */
 struct iommu_hwpt_invalidate_selftest {

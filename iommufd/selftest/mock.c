@@ -140,8 +140,20 @@ static const struct iommu_dirty_ops mock_dirty_ops = {
 static int mock_attach_dev(struct iommu_domain *domain, struct device *dev,
 			   struct iommu_domain *old)
 {
-	if (domain->dirty_ops && (to_mock_dev(dev)->flags & MOCK_FLAGS_DEVICE_NO_DIRTY))
+	struct mock_dev *mdev = to_mock_dev(dev);
+	struct mock_nested *nested = to_mock_nested(domain);
+	u64 vdev_id = 0;
+
+	if (domain->dirty_ops && (mdev->flags & MOCK_FLAGS_DEVICE_NO_DIRTY))
 		return -EINVAL;
+	if (nested && nested->viommu) {
+		int rc = iommufd_viommu_get_vdev_id(nested->viommu, dev, &vdev_id);
+
+		if (rc)
+			return rc;
+	}
+	mdev->viommu = nested ? nested->viommu : NULL;
+	mdev->vdev_id = vdev_id;
 	return 0;
 }
 
@@ -241,10 +253,8 @@ static struct iommu_domain *mock_domain_alloc(struct device *dev, u32 flags,
 	return &mock->domain;
 }
 
-static struct iommu_domain *mock_domain_alloc_nested(struct device *dev,
-						     struct iommu_domain *parent,
-						     u32 flags,
-						     const struct iommu_user_data *data)
+static struct iommu_domain *alloc_nested(struct iommufd_viommu *viommu, u32 flags,
+					 const struct iommu_user_data *data)
 {
 	struct iommu_hwpt_selftest cfg;
 	struct mock_nested *nested;
@@ -252,8 +262,6 @@ static struct iommu_domain *mock_domain_alloc_nested(struct device *dev,
 
 	if (flags & ~(u32)IOMMU_ALLOC_PASID)
 		return ERR_PTR(-EOPNOTSUPP);
-	if (!to_mock_domain(parent))
-		return ERR_PTR(-EINVAL);
 	if (data->type != IOMMU_HWPT_DATA_SELFTEST)
 		return ERR_PTR(-EOPNOTSUPP);
 	rc = get_user_cfg(data, &cfg);
@@ -263,9 +271,18 @@ static struct iommu_domain *mock_domain_alloc_nested(struct device *dev,
 	if (!nested)
 		return ERR_PTR(-ENOMEM);
 	nested->domain.ops = &mock_nested_ops;
+	nested->viommu = viommu;
 	for (int i = 0; i < MOCK_NESTED_DOMAIN_IOTLB_NUM; i++)
 		nested->iotlb[i] = cfg.iotlb;
 	return &nested->domain;
+}
+
+static struct iommu_domain *mock_domain_alloc_nested(struct device *dev,
+						     struct iommu_domain *parent,
+						     u32 flags,
+						     const struct iommu_user_data *data)
+{
+	return to_mock_domain(parent) ? alloc_nested(NULL, flags, data) : ERR_PTR(-EINVAL);
 }
 
 static void mock_nested_free(struct iommu_domain *domain)
@@ -317,6 +334,56 @@ static const struct iommu_domain_ops mock_nested_ops = {
 	.set_dev_pasid = mock_set_dev_pasid,
 	.cache_invalidate_user = mock_cache_invalidate_user,
 	.free = mock_nested_free,
+};
+
+/* --- vIOMMUs ------------------------------------------------------------------------- */
+
+static int viommu_invalidate_one(struct iommufd_viommu *viommu, const void *entry)
+{
+	struct iommu_viommu_invalidate_selftest inv;
+	struct mock_dev *mdev;
+	struct device *dev;
+
+	memcpy(&inv, entry, sizeof(inv));
+	if (inv.flags & ~IOMMU_TEST_INVALIDATE_FLAG_ALL)
+		return -EOPNOTSUPP;
+	if (inv.cache_id >= MOCK_DEV_CACHE_NUM)
+		return -EINVAL;
+	dev = iommufd_viommu_find_dev(viommu, inv.vdev_id);
+	if (!dev)
+		return -EINVAL;
+	mdev = to_mock_dev(dev);
+	if (inv.flags & IOMMU_TEST_INVALIDATE_FLAG_ALL)
+		memset(mdev->cache, 0, sizeof(mdev->cache));
+	else
+		mdev->cache[inv.cache_id] = 0;
+	return 0;
+}
+
+/* The whole array at once: entries must have the size that is known. */
+static int mock_viommu_invalidate(struct iommufd_viommu *viommu,
+				  struct iommu_user_data_array *array)
+{
+	size_t size = sizeof(struct iommu_viommu_invalidate_selftest);
+	u32 done = 0;
+	int rc = 0;
+
+	if (array->type != IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST ||
+	    (array->entry_num && array->entry_len < size))
+		rc = -EINVAL;
+	for (; !rc && done < array->entry_num; done += !rc)
+		rc = viommu_invalidate_one(viommu, (const u8 *)array->data +
+							   done * array->entry_len);
+	array->entry_num = done;
+	return rc;
+}
+
+const struct iommufd_viommu_ops mock_viommu_ops = {
+	.viommu_type = IOMMU_VIOMMU_TYPE_SELFTEST,
+	.hw_queue_type = IOMMU_HW_QUEUE_TYPE_SELFTEST,
+	.nr_hw_queues = IOMMU_TEST_HW_QUEUE_MAX,
+	.cache_invalidate = mock_viommu_invalidate,
+	.alloc_domain_nested = alloc_nested,
 };
 
 /* --- devices ------------------------------------------------------------------------- */

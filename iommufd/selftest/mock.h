@@ -7,6 +7,7 @@
 #define MOAT_IOMMUFD_SELFTEST_MOCK_H
 
 #include "iommufd/iommufd.h"
+#include "iommufd/viommu.h"
 #include "iommufd/selftest/abi.h"
 
 /* What a machine has of it; m->iommufd->test. */
@@ -26,6 +27,8 @@ struct mock_dev {
 	u32 id;
 	u32 flags; /* MOCK_FLAGS_DEVICE_* */
 	u32 cache[MOCK_DEV_CACHE_NUM];
+	struct iommufd_viommu *viommu; /* of the nested domain it is attached to */
+	u64 vdev_id;
 	bool pasid_fails; /* the next attach of MOCK_PASID_FAILS_TWICE */
 };
 
@@ -42,10 +45,12 @@ struct mock_domain {
 
 struct mock_nested {
 	struct iommu_domain domain;
+	struct iommufd_viommu *viommu; /* NULL: stands on its parent alone */
 	u32 iotlb[MOCK_NESTED_DOMAIN_IOTLB_NUM];
 };
 
 extern const struct iommu_ops mock_iommu_ops;
+extern const struct iommufd_viommu_ops mock_viommu_ops;
 
 /* -EINVAL: unknown flags. */
 struct mock_dev *mock_dev_create(struct machine *m, u32 flags);

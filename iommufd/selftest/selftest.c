@@ -158,6 +158,26 @@ static int trigger_iopf(struct iommufd_ucmd *ucmd)
 	return 0;
 }
 
+static int trigger_vevent(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+	struct iommufd_device *idev =
+		iommufd_get_device(ucmd, cmd->trigger_vevent.dev_id);
+	struct iommu_viommu_event_selftest event;
+	struct mock_dev *mdev;
+
+	if (IS_ERR(idev))
+		return (int)PTR_ERR(idev);
+	if (!iommufd_is_test_device(idev->dev))
+		return -ENOENT;
+	mdev = to_mock_dev(idev->dev);
+	if (!mdev->viommu || !mdev->vdev_id)
+		return -ENOENT;
+	event.virt_id = (u32)mdev->vdev_id;
+	return iommufd_viommu_report_event(mdev->viommu, IOMMU_VEVENTQ_TYPE_SELFTEST,
+					   &event, sizeof(event));
+}
+
 /* --- PASIDs -------------------------------------------------------------------------- */
 
 static int pasid_attach(struct iommufd_ucmd *ucmd)
@@ -406,6 +426,8 @@ static int selftest_ioctl(struct iommufd_ucmd *ucmd)
 		return set_dirty(ucmd);
 	case IOMMU_TEST_OP_TRIGGER_IOPF:
 		return trigger_iopf(ucmd);
+	case IOMMU_TEST_OP_TRIGGER_VEVENT:
+		return trigger_vevent(ucmd);
 	case IOMMU_TEST_OP_PASID_ATTACH:
 	case IOMMU_TEST_OP_PASID_REPLACE:
 		return pasid_attach(ucmd);
@@ -452,6 +474,7 @@ int iommufd_selftest_enable(struct machine *m)
 		return -ENOMEM;
 	xa_init(&mock->dev_ids);
 	mock->test.ioctl = selftest_ioctl;
+	mock->test.viommu_ops = &mock_viommu_ops;
 	mock->test.destroy_object = selftest_destroy;
 	mock->test.free = selftest_free;
 	mock->iommu.name = "selftest_iommu_dev.0";
