@@ -311,11 +311,8 @@ static void ioat_remove(struct pci_dev *pdev)
 
 /* ---------------------------------------------------------------------------------------- */
 
-static const struct pci_device_id edu_ids[] = {
-	{.vendor = 0x1234, .device = 0x11e8, .subvendor = PCI_ANY_ID,
-	 .subdevice = PCI_ANY_ID},
-	{0},
-};
+/* Linux has no driver for edu, so this one waits to be named: driver_override, new_id. */
+static const struct pci_device_id edu_ids[] = {{0}};
 static const struct pci_device_id ioat_ids[] = {
 	{.vendor = 0x8086, .device = 0x2021, .subvendor = PCI_ANY_ID,
 	 .subdevice = PCI_ANY_ID},
