@@ -116,7 +116,8 @@ static void remove_function(struct pci_import *imp, struct pci_import_fn *fn)
 	for (unsigned i = 0; i < imp->nr; i++) {
 		struct pci_import_fn *below = imp->fns[i];
 
-		if (below->domain == fn->domain && below->bus >= sec && below->bus <= last)
+		if (below->domain == fn->domain && below->bus >= sec &&
+		    below->bus <= last)
 			below->removed = true;
 	}
 }
@@ -176,10 +177,13 @@ static int load(const struct options *o, const char *path, struct groups *g, cha
 		ret = pci_import_finish(imp, name, error);
 	for (unsigned i = 0; !ret && i < o->nr_what_if; i++)
 		ret = what_if(imp, o->what_if[i], error);
-	if (ret)
+	if (ret) {
 		pci_import_free(imp);
-	else
-		ret = groups_analyse(imp, name, o->exclude, g);
+		return ret;
+	}
+	ret = groups_analyse(imp, name, o->exclude, g);
+	if (ret)
+		groups_free(g);
 	return ret;
 }
 
@@ -348,8 +352,7 @@ static int many(const struct options *o)
 		fprintf(stderr, "moat groups: %s: %s\n", o->list, strerror(errno));
 		return 1;
 	}
-	while (started + 1 < jobs &&
-	       !pthread_create(&threads[started], NULL, worker, &w))
+	while (started + 1 < jobs && !pthread_create(&threads[started], NULL, worker, &w))
 		started++;
 	worker(&w);
 	while (started)
@@ -371,7 +374,8 @@ static int set_format(struct options *o, const char *name)
 			return 0;
 		}
 	}
-	return usage_error("groups", "--format wants text, tsv, json, ndjson or dot, not '%s'",
+	return usage_error("groups",
+			   "--format wants text, tsv, json, ndjson or dot, not '%s'",
 			   name);
 }
 
@@ -446,7 +450,8 @@ int cmd_groups(int argc, char **argv)
 	if (!o.list && o.jobs)
 		return usage_error("groups", "--jobs is for --list");
 	if (o.list) {
-		/* The kind's option says what the files are: its own value is one more. */
+		/* The kind's option says what the files are: its own value is one more.
+		 */
 		if (o.path && strcmp(o.path, "-"))
 			return usage_error("groups",
 					   "with --list the source is `-': the kind of "

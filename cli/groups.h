@@ -14,11 +14,11 @@
 struct member {
 	struct pci_import_fn *fn;
 	struct pci_group_result why;
-	int id;		/* in order of arrival; -1: no group */
-	int number;	/* by the smallest address in it; -1: none */
-	int other;	/* id when all that is unknown isolates */
-	bool certain;	/* the same members, whatever is unknown */
-	bool differs;	/* the kernel's group has other members */
+	int id;	      /* in order of arrival; -1: no group */
+	int number;   /* by the smallest address in it; -1: none */
+	int other;    /* id when all that is unknown isolates */
+	bool certain; /* the same members, whatever is unknown */
+	bool differs; /* the kernel's group has other members */
 };
 
 struct groups {

@@ -176,7 +176,8 @@ int groups_analyse(struct pci_import *imp, const char *source, const char *exclu
 			continue;
 		unknown |= fn->unknown & (PCI_UNKNOWN_TYPE | PCI_UNKNOWN_ACS);
 		fn->data = &g->members[g->nr];
-		g->members[g->nr++] = (struct member){.fn = fn, .id = -1, .certain = true};
+		g->members[g->nr++] =
+			(struct member){.fn = fn, .id = -1, .certain = true};
 	}
 	if (unknown) {
 		ret = pci_import_build(imp, true, &g->host);

@@ -175,7 +175,8 @@ int groups_explain(FILE *f, struct groups *g, const char *a, const char *b)
 			? "They share group %d: each is there for the reason above, and "
 			  "nothing marked as isolating\nlies between them and that.\n"
 			: "They are apart: group %d and group %d. On at least one of the "
-			  "two ways up, all from the point\nwhere the ways part isolates.\n",
+			  "two ways up, all from the point\nwhere the ways part "
+			  "isolates.\n",
 		ma->number, mb->number);
 	return 0;
 }
@@ -225,8 +226,8 @@ int groups_passthrough(FILE *f, struct groups *g, const char *name)
 		bridge |= pci_is_bridge(c->fn->pdev);
 	}
 	if (!others)
-		fprintf(f, "Yes, by itself: no other endpoint is in group %d%s.\n", m->number,
-			m->certain ? "" : " (as far as is known)");
+		fprintf(f, "Yes, by itself: no other endpoint is in group %d%s.\n",
+			m->number, m->certain ? "" : " (as far as is known)");
 	else
 		fprintf(f,
 			"Yes, but not alone: these %u of group %d must be unbound from "
@@ -246,7 +247,8 @@ int groups_passthrough(FILE *f, struct groups *g, const char *name)
 		fputc('\n', f);
 	}
 	if (bridge)
-		fprintf(f, "Ports of the group stay with pcieport, which does not use DMA of "
+		fprintf(f, "Ports of the group stay with pcieport, which does not use "
+			   "DMA of "
 			   "its own.\n");
 	for (unsigned i = 0; i < g->nr; i++) {
 		const struct member *c = &g->members[i];
@@ -266,8 +268,8 @@ int groups_passthrough(FILE *f, struct groups *g, const char *name)
 	for (unsigned i = 0; i < PCI_NUM_RESET_METHODS && pdev->reset_methods[i]; i++)
 		fprintf(f, "%s %s", i ? "," : "", methods[pdev->reset_methods[i]]);
 	fprintf(f, "%s.\n",
-		pdev->reset_methods[0]
-			? ""
-			: " none works: a second start of the guest may find it in disorder");
+		pdev->reset_methods[0] ? ""
+				       : " none works: a second start of the guest may "
+					 "find it in disorder");
 	return 0;
 }

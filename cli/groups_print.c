@@ -92,21 +92,25 @@ static void text_notes(FILE *f, const struct groups *g)
 	}
 	if (type)
 		fprintf(f,
-			"\n%u devices: not known whether PCI Express, taken as conventional "
+			"\n%u devices: not known whether PCI Express, taken as "
+			"conventional "
 			"(capabilities missing).\n",
 			type);
 	if (acs)
-		fprintf(f, "%s%u devices: not known whether they have ACS, taken as "
-			   "without.\n",
+		fprintf(f,
+			"%s%u devices: not known whether they have ACS, taken as "
+			"without.\n",
 			type ? "" : "\n", acs);
 	if (place)
 		fprintf(f, "%u devices: not known behind which bridge.\n", place);
 	if (id)
-		fprintf(f, "%u devices: vendor and device not known, a quirk may be "
-			   "missed.\n",
+		fprintf(f,
+			"%u devices: vendor and device not known, a quirk may be "
+			"missed.\n",
 			id);
 	if (g->nr_uncertain)
-		fprintf(f, "%u of %u devices may be in a smaller group: marked with `?'.\n",
+		fprintf(f,
+			"%u of %u devices may be in a smaller group: marked with `?'.\n",
 			g->nr_uncertain, g->nr);
 }
 
@@ -119,8 +123,8 @@ static void text_kernel(FILE *f, const struct groups *g)
 			g->nr_kernel);
 		return;
 	}
-	fprintf(f, "\nThe kernel's own groups differ for %u of %u devices:\n", g->nr_differ,
-		g->nr_kernel);
+	fprintf(f, "\nThe kernel's own groups differ for %u of %u devices:\n",
+		g->nr_differ, g->nr_kernel);
 	for (unsigned i = 0; i < g->nr; i++) {
 		const struct member *m = &g->members[i];
 
@@ -216,8 +220,8 @@ static void json_device(FILE *f, const struct member *m)
 		fputs("null", f);
 	else
 		fprintf(f, "%d", m->number);
-	fprintf(f, ",\"class\":\"%06x\",\"vendor\":\"%04x\",\"device\":\"%04x\"", pdev->class,
-		pdev->vendor, pdev->device);
+	fprintf(f, ",\"class\":\"%06x\",\"vendor\":\"%04x\",\"device\":\"%04x\"",
+		pdev->class, pdev->vendor, pdev->device);
 	if (m->fn->driver) {
 		fputs(",\"driver\":", f);
 		json_string(f, m->fn->driver);
@@ -256,8 +260,9 @@ void groups_json(FILE *f, struct groups *g, bool one_line)
 
 	fputs("{\"source\":", f);
 	json_string(f, g->source);
-	fprintf(f, ",%s\"groups\":%d,\"uncertain\":%u,\"kernel\":%u,\"differ\":%u,%s"
-		   "\"devices\":[",
+	fprintf(f,
+		",%s\"groups\":%d,\"uncertain\":%u,\"kernel\":%u,\"differ\":%u,%s"
+		"\"devices\":[",
 		nl, g->nr_groups, g->nr_uncertain, g->nr_kernel, g->nr_differ, nl);
 	for (unsigned i = 0; i < g->nr; i++) {
 		if (i)
@@ -271,8 +276,8 @@ void groups_json(FILE *f, struct groups *g, bool one_line)
 /* ---- dot ---- */
 
 static const char *const colours[] = {
-	"#cfe8ff", "#d7f5d0", "#ffe3c2", "#f6d5f0", "#fff3b0", "#d5dbff",
-	"#ffd6d6", "#d9f2ee", "#eadfcf", "#e3e3e3",
+	"#cfe8ff", "#d7f5d0", "#ffe3c2", "#f6d5f0", "#fff3b0",
+	"#d5dbff", "#ffd6d6", "#d9f2ee", "#eadfcf", "#e3e3e3",
 };
 
 static void dot_bus(FILE *f, const struct pci_bus *bus)
@@ -308,8 +313,7 @@ void groups_dot(FILE *f, struct groups *g)
 	      f);
 	for (unsigned i = 0; i < g->nr; i++) {
 		const struct member *m = &g->members[i];
-		const char *class =
-			pci_ids_class((u16)(m->fn->pdev->class >> 8));
+		const char *class = pci_ids_class((u16)(m->fn->pdev->class >> 8));
 
 		fprintf(f, "  \"%s\" [label=\"%s\\n%s\\n", pci_name(m->fn->pdev),
 			pci_name(m->fn->pdev), class ? class : "device");

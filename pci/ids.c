@@ -26,7 +26,8 @@ static struct {
 } ids;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static bool add(struct entry **list, unsigned *nr, unsigned *max, u32 id, const char *name)
+static bool add(struct entry **list, unsigned *nr, unsigned *max, u32 id,
+		const char *name)
 {
 	if (*nr == *max) {
 		unsigned m = *max ? 2 * *max : 4096;
@@ -65,9 +66,11 @@ static void parse(char *p)
 			end += strspn(end, " ");
 			if (other || !*end)
 				continue;
-			ok = classes ? add(&ids.classes, &ids.nr_classes, &ids.max_classes,
-					   base << 8 | (u32)(id & 0xff), end)
-				     : add(&ids.devices, &ids.nr_devices, &ids.max_devices,
+			ok = classes ? add(&ids.classes, &ids.nr_classes,
+					   &ids.max_classes, base << 8 | (u32)(id & 0xff),
+					   end)
+				     : add(&ids.devices, &ids.nr_devices,
+					   &ids.max_devices,
 					   vendor << 16 | (u32)(id & 0xffff), end);
 			continue;
 		}
@@ -153,8 +156,7 @@ bool pci_ids_find_vendor(const char *text, u16 *vendor, const char **rest)
 		const char *name = ids.vendors[i - 1].name;
 		size_t n = strlen(name);
 
-		if (n > best && !strncmp(text, name, n) &&
-		    (!text[n] || text[n] == ' ')) {
+		if (n > best && !strncmp(text, name, n) && (!text[n] || text[n] == ' ')) {
 			best = n;
 			*vendor = (u16)ids.vendors[i - 1].id;
 		}

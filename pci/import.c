@@ -63,8 +63,7 @@ struct pci_import_fn *pci_import_add(struct pci_import *imp, u32 domain, u8 bus,
 
 	if (imp->nr == imp->max) {
 		unsigned max = imp->max ? 2 * imp->max : 64;
-		struct pci_import_fn **fns =
-			krealloc_array(imp->fns, max, sizeof(*fns));
+		struct pci_import_fn **fns = krealloc_array(imp->fns, max, sizeof(*fns));
 
 		if (!fns)
 			return NULL;
@@ -138,8 +137,7 @@ bool pci_import_address(const char **p, u32 *domain, u8 *bus, u8 *devfn)
 		return false;
 	}
 	if (*q++ != ':' || take_number(&q, 2, &slot) != 2 || *q++ != '.' ||
-	    take_number(&q, 1, &func) != 1 || slot > 31 || func > 7 ||
-	    hex_digit(*q) >= 0)
+	    take_number(&q, 1, &func) != 1 || slot > 31 || func > 7 || hex_digit(*q) >= 0)
 		return false;
 	*domain = dom;
 	*bus = (u8)b;
@@ -187,8 +185,8 @@ static bool is_bridge(const struct pci_import_fn *fn)
 
 static bool looks_like_vmd(const struct pci_import_fn *fn)
 {
-	static const u16 ids[] = {0x201d, 0x28c0, 0x467f, 0x4c3d, 0xa77f,
-				  0x7d0b, 0xad0b, 0x9a0b, 0xb60b, 0xb06f, 0xfc0b};
+	static const u16 ids[] = {0x201d, 0x28c0, 0x467f, 0x4c3d, 0xa77f, 0x7d0b,
+				  0xad0b, 0x9a0b, 0xb60b, 0xb06f, 0xfc0b};
 
 	if (fn->driver && !strcmp(fn->driver, "vmd"))
 		return true;
@@ -237,9 +235,10 @@ static int find_domains(struct pci_import *imp)
 		dom->internal = (u16)next--;
 		for (unsigned k = 0; k < imp->nr_behind; k++) {
 			if (imp->behind[k].domain == dom->domain)
-				dom->behind = pci_import_find(
-					imp, imp->behind[k].owner_domain,
-					imp->behind[k].bus, imp->behind[k].devfn);
+				dom->behind =
+					pci_import_find(imp, imp->behind[k].owner_domain,
+							imp->behind[k].bus,
+							imp->behind[k].devfn);
 		}
 		/* Domains are given out in the order in which VMDs are found. */
 		while (!dom->behind && vmd < imp->nr) {

@@ -22,7 +22,7 @@
 struct pci_import_fn {
 	u32 domain; /* as written: behind a VMD more than 16 bits */
 	u8 bus, devfn;
-	u8 unknown;	  /* PCI_UNKNOWN_* */
+	u8 unknown; /* PCI_UNKNOWN_* */
 	bool multifunction_known, virtfn, removed, add_acs;
 	u16 len;	  /* bytes of config */
 	u32 order, line;  /* of arrival; in the source */
@@ -81,7 +81,8 @@ struct pci_import_facts {
 struct pci_import *pci_import_alloc(void);
 void pci_import_free(struct pci_import *imp);
 /* NULL: out of memory. The function has no registers yet. */
-struct pci_import_fn *pci_import_add(struct pci_import *imp, u32 domain, u8 bus, u8 devfn);
+struct pci_import_fn *pci_import_add(struct pci_import *imp, u32 domain, u8 bus,
+				     u8 devfn);
 struct pci_import_fn *pci_import_find(const struct pci_import *imp, u32 domain, u8 bus,
 				      u8 devfn);
 /* By address: before that nothing is found. */
@@ -130,7 +131,7 @@ int __must_check pci_import_dmesg(struct pci_import *imp, const char *name,
 /* /sys, or a copy of it. */
 int __must_check pci_import_sysfs(struct pci_import *imp, const char *dir, char **error);
 
-void __printf(4, 5) pci_import_tell(char **error, const char *name, u32 line,
-				    const char *fmt, ...);
+void __printf(4, 5)
+	pci_import_tell(char **error, const char *name, u32 line, const char *fmt, ...);
 
 #endif

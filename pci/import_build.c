@@ -16,7 +16,8 @@
 #define ACS_SIZE 12
 #define ADD_AT	 0xff0 /* where nothing else is, as a rule */
 
-static struct pci_import_fn *find_fn(struct pci_import *imp, u16 segment, u8 bus, u8 devfn)
+static struct pci_import_fn *find_fn(struct pci_import *imp, u16 segment, u8 bus,
+				     u8 devfn)
 {
 	struct pci_import_fn *fn = imp->last;
 
@@ -131,8 +132,8 @@ static int give_acs(struct pci_import_fn *fn)
 	}
 	pos = last ? ADD_AT : PCI_CFG_SPACE_SIZE;
 	if (last)
-		put32(fn->live + last, (get32(fn->live + last) & 0xfffff) |
-					       (u32)pos << 20);
+		put32(fn->live + last,
+		      (get32(fn->live + last) & 0xfffff) | (u32)pos << 20);
 	memset(fn->live + pos, 0, ACS_SIZE);
 	put32(fn->live + pos, PCI_EXT_CAP_ID_ACS | 1U << 16);
 	fill_acs(fn->live + pos);
@@ -175,8 +176,9 @@ static int prepare(struct pci_import *imp, bool isolated)
 			return -ENOMEM;
 		if (isolated && fn->unknown & PCI_UNKNOWN_TYPE && !fn->virtfn)
 			ret = give_express(fn);
-		if (!ret && (fn->add_acs || (isolated && fn->unknown & (PCI_UNKNOWN_TYPE |
-									PCI_UNKNOWN_ACS))))
+		if (!ret &&
+		    (fn->add_acs ||
+		     (isolated && fn->unknown & (PCI_UNKNOWN_TYPE | PCI_UNKNOWN_ACS))))
 			ret = give_acs(fn);
 	}
 	return ret;

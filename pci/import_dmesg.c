@@ -216,7 +216,7 @@ int pci_import_dmesg(struct pci_import *imp, const char *name, const char *text,
 	for (unsigned i = 0; i < imp->nr && !ret; i++) {
 		struct note *n = &l.notes[i];
 
-		n->fn->unknown = !n->typed ? PCI_UNKNOWN_TYPE | PCI_UNKNOWN_ACS
+		n->fn->unknown = !n->typed	     ? PCI_UNKNOWN_TYPE | PCI_UNKNOWN_ACS
 				 : n->f.express >= 0 ? PCI_UNKNOWN_ACS
 						     : 0;
 		if (n->enumerated)

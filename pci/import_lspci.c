@@ -22,8 +22,8 @@ struct reader {
 	struct pci_import_facts f;
 	u8 config[PCI_CFG_SPACE_EXP_SIZE];
 	u16 len;
-	unsigned part; /* bytes of a line that a message tore apart; 0: none */
-	u16 *acs;      /* the register whose words are being read */
+	unsigned part;	    /* bytes of a line that a message tore apart; 0: none */
+	u16 *acs;	    /* the register whose words are being read */
 	char pending[1024]; /* a line that may go on in the next one */
 	u32 pending_line;
 	bool verbose, denied, caps, acs_details, acs_named, have_id, in_sriov;
@@ -31,14 +31,15 @@ struct reader {
 		struct pci_import_fn *fn;
 		u32 domain;
 		u8 bus, devfn;
-	} *links;
+	} * links;
 	unsigned nr_links, max_links;
 };
 
 #define HEX_DIGITS "0123456789abcdefABCDEF"
 
 /* " xx xx ..." from byte @from of a line on; *@rest: what is not that. Return: bytes. */
-static unsigned take_hex(struct reader *r, const char *p, unsigned from, const char **rest)
+static unsigned take_hex(struct reader *r, const char *p, unsigned from,
+			 const char **rest)
 {
 	unsigned i = from;
 	char *end;
@@ -185,8 +186,8 @@ static void acs_words(const char *s, u16 *reg)
 		const char *word;
 		u16 bit;
 	} words[] = {
-		{"SrcValid", PCI_ACS_SV},   {"TransBlk", PCI_ACS_TB},
-		{"ReqRedir", PCI_ACS_RR},   {"CmpltRedir", PCI_ACS_CR},
+		{"SrcValid", PCI_ACS_SV},    {"TransBlk", PCI_ACS_TB},
+		{"ReqRedir", PCI_ACS_RR},    {"CmpltRedir", PCI_ACS_CR},
 		{"UpstreamFwd", PCI_ACS_UF}, {"EgressCtrl", PCI_ACS_EC},
 		{"DirectTrans", PCI_ACS_DT},
 	};
@@ -258,10 +259,10 @@ static void words(struct reader *r, const char *s)
 	r->acs = NULL;
 	if (!strncmp(s, "Control:", 8) || !strncmp(s, "Flags: ", 7))
 		r->verbose = true;
-	if (sscanf(s, "Bus: primary=%2x, secondary=%2x, subordinate=%2x", &a, &b, &c) == 3) {
-		f->hdr_type = f->class >> 8 == 0x0607
-				      ? PCI_HEADER_TYPE_CARDBUS
-				      : PCI_HEADER_TYPE_BRIDGE;
+	if (sscanf(s, "Bus: primary=%2x, secondary=%2x, subordinate=%2x", &a, &b, &c) ==
+	    3) {
+		f->hdr_type = f->class >> 8 == 0x0607 ? PCI_HEADER_TYPE_CARDBUS
+						      : PCI_HEADER_TYPE_BRIDGE;
 		f->primary = (u8)a;
 		f->secondary = (u8)b;
 		f->subordinate = (u8)c;
@@ -286,7 +287,8 @@ static void words(struct reader *r, const char *s)
 	} else if (!strncmp(s, "IOMMU group: ", 13) || !strncmp(s, "IOMMU Group: ", 13)) {
 		r->fn->kernel_group = (int)(strtoul(s + 13, NULL, 10) & 0x7fffffff);
 	} else if (!strncmp(s, "Kernel driver in use: ", 22)) {
-		snprintf(driver, sizeof(driver), "%.*s", (int)strcspn(s + 22, " "), s + 22);
+		snprintf(driver, sizeof(driver), "%.*s", (int)strcspn(s + 22, " "),
+			 s + 22);
 		kfree(r->fn->driver);
 		r->fn->driver = kstrdup(driver);
 	} else if (!strncmp(s, "SltCap:", 7)) {
@@ -339,8 +341,7 @@ static int end_function(struct reader *r)
 		if (r->len && !(r->config[PCI_STATUS] & 0x10))
 			fn->unknown &= (u8)~PCI_UNKNOWN_TYPE;
 	}
-	if (r->len <= 256 && ((r->acs_named && !r->acs_details) || r->denied ||
-			      !r->caps))
+	if (r->len <= 256 && ((r->acs_named && !r->acs_details) || r->denied || !r->caps))
 		fn->unknown |= PCI_UNKNOWN_ACS;
 	if (r->len <= 256 && !r->caps && r->verbose && !r->denied)
 		fn->unknown &= (u8)~PCI_UNKNOWN_ACS;
@@ -460,7 +461,8 @@ static int take_line(struct reader *r, char *s, u32 line)
 		return take_rest(r, s);
 	if (*s && !strchr(" \t", *s) && !starts_function(s)) {
 		if (r->fn || n) {
-			/* Registers belong to a function: that line must be read first. */
+			/* Registers belong to a function: that line must be read first.
+			 */
 			if (strspn(s, HEX_DIGITS) >= 2) {
 				ret = flush(r);
 				n = 0;

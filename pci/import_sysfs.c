@@ -99,8 +99,8 @@ static void facts_of(int dir, struct pci_import_facts *f, u16 len, const u8 *con
 	if (read_hex(dir, "secondary_bus_number", &val) && !len) {
 		f->hdr_type = PCI_HEADER_TYPE_BRIDGE;
 		/* The file is decimal. */
-		f->secondary = (u8)((val >> 4 & 15) * 10 + (val & 15) +
-				    (val >> 8 & 15) * 100);
+		f->secondary =
+			(u8)((val >> 4 & 15) * 10 + (val & 15) + (val >> 8 & 15) * 100);
 		f->subordinate = f->secondary;
 	}
 	if (len >= 256)
