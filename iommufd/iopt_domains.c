@@ -36,6 +36,8 @@ static void free_allowed(struct rb_root_cached *tree)
 void iopt_destroy_table(struct io_pagetable *iopt)
 {
 	free_allowed(&iopt->allowed_itree);
+	/* Those of no owner are the test interface's, and last as long as the table. */
+	iopt_remove_reserved_iova(iopt, NULL);
 	WARN_ON(iopt->nr_domains);
 	WARN_ON(iopt->nr_areas);
 	WARN_ON(!xa_empty(&iopt->access_list));
