@@ -167,7 +167,8 @@ static struct sg_table *alloc_pieces(struct device *dev, u64 size)
 			continue;
 		}
 		sg_init_table(&sgt->sgl[sgt->orig_nents], 1);
-		sg_set_phys(&sgt->sgl[sgt->orig_nents++], phys, (u32)(PAGE_SIZE << order));
+		sg_set_phys(&sgt->sgl[sgt->orig_nents++], phys,
+			    (u32)(PAGE_SIZE << order));
 		size -= PAGE_SIZE << order;
 	}
 	if (sgt && size) {
@@ -242,9 +243,9 @@ struct sg_table *dma_alloc_noncontiguous(struct device *dev, u64 size,
 	sgt->sgl[0].dma_length = (u32)aligned;
 	if (checker(dev))
 		dma_debug_map(checker(dev),
-			      &(struct dma_debug_ref){
-				      dev, DMA_DEBUG_NONCOHERENT, dir,
-				      sgt->sgl[0].dma_address, size, sgt->sgl[0].phys, 0});
+			      &(struct dma_debug_ref){dev, DMA_DEBUG_NONCOHERENT, dir,
+						      sgt->sgl[0].dma_address, size,
+						      sgt->sgl[0].phys, 0});
 	return sgt;
 }
 
@@ -255,9 +256,9 @@ void dma_free_noncontiguous(struct device *dev, u64 size, struct sg_table *sgt,
 		return;
 	if (checker(dev))
 		dma_debug_unmap(checker(dev),
-				&(struct dma_debug_ref){
-					dev, DMA_DEBUG_NONCOHERENT, dir,
-					sgt->sgl[0].dma_address, size, 0, 0});
+				&(struct dma_debug_ref){dev, DMA_DEBUG_NONCOHERENT, dir,
+							sgt->sgl[0].dma_address, size, 0,
+							0});
 	unmap_for(dev, sgt->sgl[0].dma_address, ALIGN(size, PAGE_SIZE));
 	free_pieces(dev, sgt);
 }

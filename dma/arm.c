@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The DMA mappings of 32-bit ARM: a driver makes a range of addresses with a domain of its
- * own and attaches devices to it by hand, default domains notwithstanding. Addresses are
- * given out from the bottom, aligned to the size up to 1 MiB, first fit; a granule is a
- * page. Source: arch/arm/mm/dma-mapping.c.
+ * The DMA mappings of 32-bit ARM: a driver makes a range of addresses with a domain of
+ * its own and attaches devices to it by hand, default domains notwithstanding. Addresses
+ * are given out from the bottom, aligned to the size up to 1 MiB, first fit; a granule is
+ * a page. Source: arch/arm/mm/dma-mapping.c.
  */
 #include "dma/core.h"
 

@@ -233,7 +233,8 @@ struct dma_cookie *dma_cookie_of(struct device *dev, struct iommu_domain **domai
 	return ret ? NULL : cookie;
 }
 
-/* --- addresses ------------------------------------------------------------------------ */
+/* --- addresses ------------------------------------------------------------------------
+ */
 
 dma_addr_t dma_alloc_iova(struct dma_cookie *cookie, u64 size, u64 limit,
 			  struct device *dev)
@@ -270,7 +271,8 @@ void dma_free_iova(struct dma_cookie *cookie, dma_addr_t iova, u64 size)
 	free_iova_fast(&cookie->iovad, iova >> shift, size >> shift);
 }
 
-/* --- messages --------------------------------------------------------------------------- */
+/* --- messages
+ * --------------------------------------------------------------------------- */
 
 int iommu_get_msi_cookie(struct iommu_domain *domain, dma_addr_t base)
 {

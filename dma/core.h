@@ -4,8 +4,8 @@
  * checker and the timer of flush queues; a default domain holds a cookie, which costs
  * nothing until the first mapping makes its allocator.
  *
- * Locks, in order: dma_cookie.lock; a flush ring's; those of dma/iova.h. The timer's lock,
- * the bounce pool's and the checker's are leaves.
+ * Locks, in order: dma_cookie.lock; a flush ring's; those of dma/iova.h. The timer's
+ * lock, the bounce pool's and the checker's are leaves.
  */
 #ifndef MOAT_DMA_CORE_H
 #define MOAT_DMA_CORE_H
@@ -157,8 +157,13 @@ void swiotlb_unmap(struct dma_core *core, phys_addr_t phys, enum dma_data_direct
 void swiotlb_sync(struct dma_core *core, phys_addr_t phys, u64 size, bool to_cpu);
 
 /* debug.c */
-enum dma_debug_type { DMA_DEBUG_SINGLE, DMA_DEBUG_SG, DMA_DEBUG_COHERENT,
-		      DMA_DEBUG_NONCOHERENT, DMA_DEBUG_RESOURCE };
+enum dma_debug_type {
+	DMA_DEBUG_SINGLE,
+	DMA_DEBUG_SG,
+	DMA_DEBUG_COHERENT,
+	DMA_DEBUG_NONCOHERENT,
+	DMA_DEBUG_RESOURCE
+};
 struct dma_debug_ref {
 	struct device *dev;
 	enum dma_debug_type type;
@@ -172,8 +177,10 @@ int __must_check dma_debug_create(struct dma_core *core);
 void dma_debug_destroy(struct dma_core *core);
 void dma_debug_map(struct dma_debug *debug, const struct dma_debug_ref *ref);
 void dma_debug_unmap(struct dma_debug *debug, const struct dma_debug_ref *ref);
-void dma_debug_sync(struct dma_debug *debug, const struct dma_debug_ref *ref, bool to_cpu);
-void dma_debug_error_checked(struct dma_debug *debug, struct device *dev, dma_addr_t addr);
+void dma_debug_sync(struct dma_debug *debug, const struct dma_debug_ref *ref,
+		    bool to_cpu);
+void dma_debug_error_checked(struct dma_debug *debug, struct device *dev,
+			     dma_addr_t addr);
 /* Complaints that need no mapping ("..."), printf-like. */
 void dma_debug_say(struct dma_debug *debug, struct device *dev, const char *fmt, ...)
 	__printf(3, 4);

@@ -42,10 +42,8 @@ struct dma_debug {
 };
 
 static const char *const type_names[] = {
-	[DMA_DEBUG_SINGLE] = "single",
-	[DMA_DEBUG_SG] = "scatter-gather",
-	[DMA_DEBUG_COHERENT] = "coherent",
-	[DMA_DEBUG_NONCOHERENT] = "noncoherent",
+	[DMA_DEBUG_SINGLE] = "single",	   [DMA_DEBUG_SG] = "scatter-gather",
+	[DMA_DEBUG_COHERENT] = "coherent", [DMA_DEBUG_NONCOHERENT] = "noncoherent",
 	[DMA_DEBUG_RESOURCE] = "resource",
 };
 
@@ -134,7 +132,8 @@ static struct entry *find_exact(struct dma_debug *debug, const struct dma_debug_
 	return best;
 }
 
-static struct entry *find_holding(struct dma_debug *debug, const struct dma_debug_ref *ref)
+static struct entry *find_holding(struct dma_debug *debug,
+				  const struct dma_debug_ref *ref)
 {
 	struct interval_tree_node *it;
 
@@ -205,13 +204,15 @@ static void check_unmap(struct dma_debug *debug, const struct entry *e,
 	if (was->size != ref->size)
 		complainf(debug, ref->dev, e,
 			  "device driver frees DMA memory with different size [device "
-			  "address=0x%016llx] [map size=%llu bytes] [unmap size=%llu bytes]",
+			  "address=0x%016llx] [map size=%llu bytes] [unmap size=%llu "
+			  "bytes]",
 			  (unsigned long long)ref->addr, (unsigned long long)was->size,
 			  (unsigned long long)ref->size);
 	if (was->type != ref->type)
 		complainf(debug, ref->dev, e,
 			  "device driver frees DMA memory with wrong function [device "
-			  "address=0x%016llx] [size=%llu bytes] [mapped as %s] [unmapped as "
+			  "address=0x%016llx] [size=%llu bytes] [mapped as %s] [unmapped "
+			  "as "
 			  "%s]",
 			  (unsigned long long)ref->addr, (unsigned long long)ref->size,
 			  type_names[was->type], type_names[ref->type]);
@@ -221,17 +222,19 @@ static void check_unmap(struct dma_debug *debug, const struct entry *e,
 			  "[device address=0x%016llx] [size=%llu bytes]",
 			  (unsigned long long)ref->addr, (unsigned long long)ref->size);
 	if (ref->sg_nents && was->type == DMA_DEBUG_SG && was->sg_nents != ref->sg_nents)
-		complainf(debug, ref->dev, e,
-			  "device driver frees DMA sg list with different entry count [map "
-			  "count=%u] [unmap count=%u]",
-			  was->sg_nents, ref->sg_nents);
+		complainf(
+			debug, ref->dev, e,
+			"device driver frees DMA sg list with different entry count [map "
+			"count=%u] [unmap count=%u]",
+			was->sg_nents, ref->sg_nents);
 	if (was->dir != ref->dir)
-		complainf(debug, ref->dev, e,
-			  "device driver frees DMA memory with different direction [device "
-			  "address=0x%016llx] [size=%llu bytes] [mapped with %s] [unmapped "
-			  "with %s]",
-			  (unsigned long long)ref->addr, (unsigned long long)ref->size,
-			  dir_name(was->dir), dir_name(ref->dir));
+		complainf(
+			debug, ref->dev, e,
+			"device driver frees DMA memory with different direction [device "
+			"address=0x%016llx] [size=%llu bytes] [mapped with %s] [unmapped "
+			"with %s]",
+			(unsigned long long)ref->addr, (unsigned long long)ref->size,
+			dir_name(was->dir), dir_name(ref->dir));
 	if (e->unchecked)
 		complainf(debug, ref->dev, e,
 			  "device driver failed to check map error [device "
@@ -280,25 +283,29 @@ void dma_debug_sync(struct dma_debug *debug, const struct dma_debug_ref *ref, bo
 		return;
 	}
 	if (ref->size > e->addr.last - ref->addr + 1)
-		complainf(debug, ref->dev, e,
-			  "device driver syncs DMA memory outside allocated range [device "
-			  "address=0x%016llx] [allocation size=%llu bytes] [sync size=%llu]",
-			  (unsigned long long)ref->addr, (unsigned long long)e->ref.size,
-			  (unsigned long long)ref->size);
+		complainf(
+			debug, ref->dev, e,
+			"device driver syncs DMA memory outside allocated range [device "
+			"address=0x%016llx] [allocation size=%llu bytes] [sync "
+			"size=%llu]",
+			(unsigned long long)ref->addr, (unsigned long long)e->ref.size,
+			(unsigned long long)ref->size);
 	if (e->ref.dir == DMA_BIDIRECTIONAL)
 		return;
 	if (e->ref.dir != ref->dir)
-		complainf(debug, ref->dev, e,
-			  "device driver syncs DMA memory with different direction [device "
-			  "address=0x%016llx] [size=%llu bytes] [mapped with %s] [synced "
-			  "with %s]",
-			  (unsigned long long)ref->addr, (unsigned long long)ref->size,
-			  dir_name(e->ref.dir), dir_name(ref->dir));
+		complainf(
+			debug, ref->dev, e,
+			"device driver syncs DMA memory with different direction [device "
+			"address=0x%016llx] [size=%llu bytes] [mapped with %s] [synced "
+			"with %s]",
+			(unsigned long long)ref->addr, (unsigned long long)ref->size,
+			dir_name(e->ref.dir), dir_name(ref->dir));
 	if (to_cpu && e->ref.dir == DMA_TO_DEVICE)
-		complainf(debug, ref->dev, e,
-			  "device driver syncs device read-only DMA memory for cpu [device "
-			  "address=0x%016llx] [size=%llu bytes]",
-			  (unsigned long long)ref->addr, (unsigned long long)ref->size);
+		complainf(
+			debug, ref->dev, e,
+			"device driver syncs device read-only DMA memory for cpu [device "
+			"address=0x%016llx] [size=%llu bytes]",
+			(unsigned long long)ref->addr, (unsigned long long)ref->size);
 	if (!to_cpu && e->ref.dir == DMA_FROM_DEVICE)
 		complainf(debug, ref->dev, e,
 			  "device driver syncs device write-only DMA memory to device "

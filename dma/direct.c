@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The direct way: no IOMMU, or one that translates nothing (identity). A device's address
- * is the physical one; what the device cannot reach is bounced. Source: kernel/dma/direct.c.
+ * is the physical one; what the device cannot reach is bounced. Source:
+ * kernel/dma/direct.c.
  */
 #define LOG_SUBSYSTEM "dma"
 #include "dma/core.h"
@@ -36,7 +37,8 @@ dma_addr_t dma_direct_map_phys(struct device *dev, phys_addr_t phys, u64 size,
 		return phys;
 	if (dev->bus_dma_limit)
 		limit = min(limit, dev->bus_dma_limit);
-	if (attrs & DMA_ATTR_MMIO || swiotlb_map(dma_core(dev), phys, size, limit, &copy)) {
+	if (attrs & DMA_ATTR_MMIO ||
+	    swiotlb_map(dma_core(dev), phys, size, limit, &copy)) {
 		if (!(attrs & DMA_ATTR_NO_WARN))
 			pr_warn("%s: DMA addr 0x%llx+%llu overflow (mask %llx, bus limit "
 				"%llx).",

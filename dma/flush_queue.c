@@ -191,7 +191,8 @@ void dma_timer_exit(struct dma_core *core)
 	mutex_destroy(&core->timer_lock);
 }
 
-/* --- the queue ----------------------------------------------------------------------- */
+/* --- the queue -----------------------------------------------------------------------
+ */
 
 int dma_fq_create(struct dma_cookie *cookie)
 {

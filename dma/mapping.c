@@ -32,7 +32,8 @@ static struct dma_debug *checker(const struct device *dev)
 static bool valid(struct device *dev, enum dma_data_direction dir)
 {
 	return dma_core(dev) && dev->dma_mask &&
-	       (dir == DMA_BIDIRECTIONAL || dir == DMA_TO_DEVICE || dir == DMA_FROM_DEVICE);
+	       (dir == DMA_BIDIRECTIONAL || dir == DMA_TO_DEVICE ||
+		dir == DMA_FROM_DEVICE);
 }
 
 dma_addr_t dma_do_map(struct device *dev, phys_addr_t phys, u64 size,
@@ -68,8 +69,8 @@ static dma_addr_t map_typed(struct device *dev, phys_addr_t phys, u64 size,
 	addr = dma_do_map(dev, phys, size, dir, attrs);
 	debug = checker(dev);
 	if (unlikely(debug) && addr != DMA_MAPPING_ERROR)
-		dma_debug_map(debug,
-			      &(struct dma_debug_ref){dev, type, dir, addr, size, phys, 0});
+		dma_debug_map(debug, &(struct dma_debug_ref){dev, type, dir, addr, size,
+							     phys, 0});
 	return addr;
 }
 
@@ -79,8 +80,8 @@ static void unmap_typed(struct device *dev, dma_addr_t addr, u64 size,
 	struct dma_debug *debug = checker(dev);
 
 	if (unlikely(debug))
-		dma_debug_unmap(debug,
-				&(struct dma_debug_ref){dev, type, dir, addr, size, 0, 0});
+		dma_debug_unmap(debug, &(struct dma_debug_ref){dev, type, dir, addr, size,
+							       0, 0});
 	if (likely(valid(dev, dir)))
 		dma_do_unmap(dev, addr, size, dir, attrs);
 }
@@ -207,10 +208,9 @@ static int map_sg(struct device *dev, struct scatterlist *sg, unsigned nents,
 				      (unsigned long long)s->dma_address,
 				      (unsigned long long)last,
 				      (unsigned long long)boundary);
-		dma_debug_map(debug, &(struct dma_debug_ref){dev, DMA_DEBUG_SG, dir,
-							     s->dma_address,
-							     s->dma_length, s->phys,
-							     nents});
+		dma_debug_map(debug, &(struct dma_debug_ref){
+					     dev, DMA_DEBUG_SG, dir, s->dma_address,
+					     s->dma_length, s->phys, nents});
 	}
 	return ret;
 }
@@ -235,7 +235,8 @@ int dma_map_sgtable(struct device *dev, struct sg_table *sgt, enum dma_data_dire
 }
 
 /* How many segments the device was given: the others have no address. */
-static unsigned sg_mapped(struct device *dev, const struct scatterlist *sg, unsigned nents)
+static unsigned sg_mapped(struct device *dev, const struct scatterlist *sg,
+			  unsigned nents)
 {
 	unsigned i = 0;
 
@@ -253,10 +254,9 @@ void dma_unmap_sg_attrs(struct device *dev, struct scatterlist *sg, unsigned nen
 	if (!valid(dev, dir) || attrs & DMA_ATTR_MMIO)
 		return;
 	for (unsigned i = 0; debug && i < mapped; i++)
-		dma_debug_unmap(debug, &(struct dma_debug_ref){dev, DMA_DEBUG_SG, dir,
-							       sg[i].dma_address,
-							       sg[i].dma_length, 0,
-							       nents});
+		dma_debug_unmap(debug, &(struct dma_debug_ref){
+					       dev, DMA_DEBUG_SG, dir, sg[i].dma_address,
+					       sg[i].dma_length, 0, nents});
 	if (use_dma_iommu(dev) && !dev->mapping) {
 		dma_iommu_unmap_sg(dev, sg, mapped, dir, attrs);
 		return;

@@ -5,10 +5,10 @@
  * address" is a pointer into hw->ram, a page is named by its physical address.
  *
  * A device goes one of three ways: through its group's default domain (dev->iommu->
- * dma_iommu), through a mapping of its own (the legacy 32-bit ARM API), or directly, where
- * a device's address is the physical one. Memory that a device may not see or cannot reach
- * is bounced (dma/swiotlb.c). Each call is checked (dma/debug.c) unless the machine's
- * command line says dma_debug=off.
+ * dma_iommu), through a mapping of its own (the legacy 32-bit ARM API), or directly,
+ * where a device's address is the physical one. Memory that a device may not see or
+ * cannot reach is bounced (dma/swiotlb.c). Each call is checked (dma/debug.c) unless the
+ * machine's command line says dma_debug=off.
  *
  * Context: any thread, no lock of the group held; a mapping of one address is unmapped
  * once. The machine has a DMA core (dma_core_create()).
@@ -48,7 +48,8 @@ enum dma_data_direction {
 int __must_check dma_core_create(struct machine *m);
 void dma_core_destroy(struct machine *m);
 
-/* --- one contiguous range: DMA_MAPPING_ERROR when it cannot be ------------------------ */
+/* --- one contiguous range: DMA_MAPPING_ERROR when it cannot be ------------------------
+ */
 dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, u64 size,
 			enum dma_data_direction dir, u32 attrs);
 void dma_unmap_phys(struct device *dev, dma_addr_t addr, u64 size,
@@ -73,8 +74,8 @@ int dma_mapping_error(struct device *dev, dma_addr_t addr);
 #define dma_unmap_single(d, a, s, r) dma_unmap_page_attrs(d, a, s, r, 0)
 
 /*
- * Hand a mapped range to the CPU or back to the device; any part of a mapping. Moves bytes
- * only where the range is bounced.
+ * Hand a mapped range to the CPU or back to the device; any part of a mapping. Moves
+ * bytes only where the range is bounced.
  */
 void dma_sync_single_for_cpu(struct device *dev, dma_addr_t addr, u64 size,
 			     enum dma_data_direction dir);
@@ -86,7 +87,8 @@ void dma_sync_sg_for_device(struct device *dev, struct scatterlist *sg, unsigned
 			    enum dma_data_direction dir);
 bool dma_need_sync(struct device *dev, dma_addr_t addr);
 
-/* --- scattered memory ----------------------------------------------------------------- */
+/* --- scattered memory -----------------------------------------------------------------
+ */
 
 /* Return: segments that the device sees, 0 on failure; unmap takes the original count. */
 unsigned dma_map_sg_attrs(struct device *dev, struct scatterlist *sg, unsigned nents,
@@ -101,7 +103,8 @@ int __must_check dma_map_sgtable(struct device *dev, struct sg_table *sgt,
 void dma_unmap_sgtable(struct device *dev, struct sg_table *sgt,
 		       enum dma_data_direction dir, u32 attrs);
 
-/* --- memory for a device: zeroed; NULL when there is none ----------------------------- */
+/* --- memory for a device: zeroed; NULL when there is none -----------------------------
+ */
 void *dma_alloc_attrs(struct device *dev, u64 size, dma_addr_t *handle, u32 attrs);
 void dma_free_attrs(struct device *dev, u64 size, void *cpu_addr, dma_addr_t handle,
 		    u32 attrs);
@@ -118,7 +121,8 @@ struct sg_table *dma_alloc_noncontiguous(struct device *dev, u64 size,
 void dma_free_noncontiguous(struct device *dev, u64 size, struct sg_table *sgt,
 			    enum dma_data_direction dir);
 
-/* --- what a device can address -------------------------------------------------------- */
+/* --- what a device can address --------------------------------------------------------
+ */
 
 /* 0; -EIO: the machine cannot serve so narrow a mask. */
 int __must_check dma_set_mask(struct device *dev, u64 mask);
@@ -143,9 +147,8 @@ static inline void dma_set_max_seg_size(struct device *dev, u32 size)
 }
 static inline u64 dma_get_seg_boundary(const struct device *dev)
 {
-	return dev->dma_parms.segment_boundary_mask
-		       ? dev->dma_parms.segment_boundary_mask
-		       : ~0ULL;
+	return dev->dma_parms.segment_boundary_mask ? dev->dma_parms.segment_boundary_mask
+						    : ~0ULL;
 }
 static inline void dma_set_seg_boundary(struct device *dev, u64 mask)
 {
@@ -156,7 +159,8 @@ static inline void dma_set_min_align_mask(struct device *dev, u32 mask)
 	dev->dma_parms.min_align_mask = mask;
 }
 
-/* --- message addresses behind a translating IOMMU ------------------------------------- */
+/* --- message addresses behind a translating IOMMU -------------------------------------
+ */
 
 /*
  * For domains of user space: message pages come from @base up. 0; -EINVAL: no unmanaged
@@ -171,7 +175,8 @@ int __must_check iommu_get_msi_cookie(struct iommu_domain *domain, dma_addr_t ba
 int __must_check iommu_dma_sw_msi(struct iommu_domain *domain, struct device *dev,
 				  phys_addr_t msi_addr, dma_addr_t *iova);
 
-/* --- the legacy 32-bit ARM API (arch/arm/include/asm/dma-iommu.h) --------------------- */
+/* --- the legacy 32-bit ARM API (arch/arm/include/asm/dma-iommu.h) ---------------------
+ */
 
 /* ERR_PTR: -EINVAL for no bytes, -ERANGE past 4 GiB, -ENODEV, -ENOMEM. */
 struct dma_iommu_mapping *arm_iommu_create_mapping(struct device *dev, dma_addr_t base,

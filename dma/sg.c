@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Scattered memory through the default domain: all segments get one range of addresses, so
- * neighbours merge into one segment for the device as far as its limits (segment length,
- * boundary) let them. While a list is being mapped, dma_address of an entry keeps its
- * offset in the page and dma_length its length; both are put back if it fails.
+ * Scattered memory through the default domain: all segments get one range of addresses,
+ * so neighbours merge into one segment for the device as far as its limits (segment
+ * length, boundary) let them. While a list is being mapped, dma_address of an entry keeps
+ * its offset in the page and dma_length its length; both are put back if it fails.
  * Source: drivers/iommu/dma-iommu.c.
  */
 #include "dma/core.h"
@@ -41,7 +41,8 @@ static void restore(struct scatterlist *sg, unsigned nents)
 	struct scatterlist *s;
 	unsigned i;
 
-	for_each_sg(sg, s, nents, i) {
+	for_each_sg(sg, s, nents, i)
+	{
 		if (s->dma_address != DMA_MAPPING_ERROR)
 			s->phys += s->dma_address;
 		if (s->dma_length)
@@ -61,7 +62,8 @@ static int finalise(struct device *dev, struct scatterlist *sg, unsigned nents,
 	int count = 0;
 	unsigned i;
 
-	for_each_sg(sg, s, nents, i) {
+	for_each_sg(sg, s, nents, i)
+	{
 		u32 offset = (u32)s->dma_address, length = s->dma_length;
 		u32 mapped = s->length;
 
@@ -129,7 +131,8 @@ int dma_iommu_map_sg(struct device *dev, struct scatterlist *sg, unsigned nents,
 	if (dev->untrusted)
 		return map_untrusted(dev, sg, nents, dir, attrs);
 	mask = cookie->iovad.granule - 1;
-	for_each_sg(sg, s, nents, i) {
+	for_each_sg(sg, s, nents, i)
+	{
 		u64 offset = s->phys & mask, length = s->length, pad;
 		u32 rounded;
 
@@ -149,8 +152,8 @@ int dma_iommu_map_sg(struct device *dev, struct scatterlist *sg, unsigned nents,
 		 */
 		pad = (boundary - total + 1) & boundary;
 		if (prev && pad && pad < length - 1) {
-			if (pad > UINT32_MAX || check_add_overflow(prev->length, (u32)pad,
-								   &prev->length)) {
+			if (pad > UINT32_MAX ||
+			    check_add_overflow(prev->length, (u32)pad, &prev->length)) {
 				restore(sg, i + 1);
 				return -EINVAL;
 			}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Mapping through the default domain. A mapping has whole pages of the IOMMU, so the edges
- * of an unaligned buffer show the device what lies next to it; for a device that is not
- * trusted such a buffer is bounced. The first mapping of a device that a crashed kernel
- * left running attaches it (deferred attach). Source: drivers/iommu/dma-iommu.c.
+ * Mapping through the default domain. A mapping has whole pages of the IOMMU, so the
+ * edges of an unaligned buffer show the device what lies next to it; for a device that is
+ * not trusted such a buffer is bounced. The first mapping of a device that a crashed
+ * kernel left running attaches it (deferred attach). Source: drivers/iommu/dma-iommu.c.
  */
 #define LOG_SUBSYSTEM "dma"
 #include "dma/core.h"
@@ -83,7 +83,8 @@ void dma_iommu_unmap(struct device *dev, dma_addr_t addr, u64 size)
 	gather.queued = __atomic_load_n(&cookie->fq, __ATOMIC_ACQUIRE) != NULL;
 	unmapped = iommu_unmap_fast(domain, addr, size, &gather);
 	if (unlikely(unmapped != size)) {
-		/* The driver's error. Addresses that it does not own are not made free. */
+		/* The driver's error. Addresses that it does not own are not made free.
+		 */
 		pr_warn("%s: unmap of 0x%llx bytes at 0x%llx found 0x%llx mapped",
 			dev_name(dev), (unsigned long long)size, (unsigned long long)addr,
 			(unsigned long long)unmapped);
@@ -114,8 +115,7 @@ dma_addr_t dma_iommu_map_phys(struct device *dev, phys_addr_t phys, u64 size,
 		return dma_iommu_map(dev, phys, size, prot, dma_get_mask(dev));
 	if (!((phys | size) & (PAGE_SIZE - 1)))
 		return dma_iommu_map(dev, phys, size, prot, dma_get_mask(dev));
-	if (attrs & DMA_ATTR_MMIO ||
-	    swiotlb_map(dma_core(dev), phys, size, ~0ULL, &copy))
+	if (attrs & DMA_ATTR_MMIO || swiotlb_map(dma_core(dev), phys, size, ~0ULL, &copy))
 		return DMA_MAPPING_ERROR;
 	addr = dma_iommu_map(dev, copy, size, prot, dma_get_mask(dev));
 	if (addr == DMA_MAPPING_ERROR)

@@ -319,7 +319,7 @@ struct dev_iommu {
 	bool attach_deferred;
 	bool require_direct; /* firmware wants 1:1 mappings: never blocked */
 	bool shadow_on_flush;
-	bool dma_iommu; /* DMA API calls go through the default domain */
+	bool dma_iommu;		   /* DMA API calls go through the default domain */
 	bool pci_32bit_workaround; /* dma/: addresses below 4 GiB first; atomic */
 };
 

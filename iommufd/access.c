@@ -185,8 +185,7 @@ int iommufd_access_pin_pages(struct iommufd_access *access, u64 iova, u64 length
 		last_index = iova_to_index(area, end);
 		rc = -EINVAL;
 		/* Only the last page of the whole may be in part. */
-		if (area->prevent_access ||
-		    iopt_area_start_byte(area, at) % PAGE_SIZE ||
+		if (area->prevent_access || iopt_area_start_byte(area, at) % PAGE_SIZE ||
 		    (end != last &&
 		     iopt_area_start_byte(area, end) % PAGE_SIZE != PAGE_SIZE - 1))
 			goto err_unpin;

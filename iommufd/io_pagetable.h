@@ -36,7 +36,7 @@ struct io_pagetable {
 	struct iommu_domain **domains;	      /* filled with every area */
 	unsigned int nr_domains, max_domains;
 	struct xarray access_list; /* struct iommufd_access by access_list_id */
-	u64 iova_alignment; /* a power of two */
+	u64 iova_alignment;	   /* a power of two */
 	bool disable_large_pages;
 	u64 space; /* for machine/events.h */
 	u64 nr_areas;
@@ -49,8 +49,8 @@ struct iopt_area {
 	struct iopt_pages *pages;	      /* holds a reference */
 	unsigned int page_offset;	      /* of the first byte in its first page */
 	int iommu_prot;			      /* IOMMU_READ, ... */
-	bool filled; /* in the domains, and in pages->domains_itree */
-	bool prevent_access; /* an unmap waits for the accesses to end */
+	bool filled;		   /* in the domains, and in pages->domains_itree */
+	bool prevent_access;	   /* an unmap waits for the accesses to end */
 	unsigned int num_accesses; /* accesses that have pages of it pinned */
 	unsigned int num_locks;	   /* those of them that forbid an unmap */
 };
@@ -187,8 +187,8 @@ struct iopt_pages {
 	u64 file_start;	       /* FILE, DMABUF: byte of it at byte 0, page aligned */
 	u64 file_inode;
 	struct list_head file_node; /* iommufd_core.file_pages while mapped */
-	void *file_map;	       /* the server's mapping, made when first pinned */
-	struct file *dmabuf;   /* DMABUF */
+	void *file_map;		    /* the server's mapping, made when first pinned */
+	struct file *dmabuf;	    /* DMABUF */
 	struct vfio_dmabuf_importer importer;
 	phys_addr_t dmabuf_phys;
 	bool revoked; /* its areas are in no domain any more, for good */

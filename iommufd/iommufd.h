@@ -125,8 +125,8 @@ struct iommufd_access_ops {
 };
 
 /*
- * users: 2 until iommufd_access_destroy(). Holds its IOAS as a user, and the context unless
- * it is internal, an object's of that context. An internal one locks what it pins.
+ * users: 2 until iommufd_access_destroy(). Holds its IOAS as a user, and the context
+ * unless it is internal, an object's of that context. An internal one locks what it pins.
  */
 struct iommufd_access {
 	struct iommufd_object obj;

@@ -58,7 +58,8 @@ int iommufd_viommu_alloc(struct iommufd_ucmd *ucmd)
 	return iommufd_ucmd_respond_new(ucmd, sizeof(*cmd), &viommu->obj);
 }
 
-/* --- devices ------------------------------------------------------------------------- */
+/* --- devices -------------------------------------------------------------------------
+ */
 
 struct device *iommufd_viommu_find_dev(struct iommufd_viommu *viommu, u64 virt_id)
 {
@@ -129,7 +130,8 @@ int iommufd_vdevice_alloc(struct iommufd_ucmd *ucmd)
 	return iommufd_ucmd_respond_new(ucmd, sizeof(*cmd), &vdev->obj);
 }
 
-/* --- hardware queues ----------------------------------------------------------------- */
+/* --- hardware queues -----------------------------------------------------------------
+ */
 
 /* A queue of the hardware in the guest's memory, which stays pinned and mapped. */
 struct iommufd_hw_queue {
@@ -180,8 +182,8 @@ static int hw_queue_pin(struct iommufd_hw_queue *queue, u64 iova, u64 length,
 	pages = npages > INT32_MAX ? NULL : kcalloc(npages, sizeof(*pages));
 	if (!pages)
 		return -ENOMEM;
-	queue->access = iommufd_access_create(viommu->ictx, &hw_queue_access_ops, NULL,
-					      &id);
+	queue->access =
+		iommufd_access_create(viommu->ictx, &hw_queue_access_ops, NULL, &id);
 	if (IS_ERR(queue->access)) {
 		rc = (int)PTR_ERR(queue->access);
 		queue->access = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slices of an IOMMU for a guest: vIOMMUs, what hangs off them, and what a driver that has
- * them provides. Objects point to their vIOMMU and are users of it.
+ * Slices of an IOMMU for a guest: vIOMMUs, what hangs off them, and what a driver that
+ * has them provides. Objects point to their vIOMMU and are users of it.
  */
 #ifndef MOAT_IOMMUFD_VIOMMU_H
 #define MOAT_IOMMUFD_VIOMMU_H

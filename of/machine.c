@@ -299,7 +299,8 @@ static int build_unit_functions(struct of_machine *om, struct machine *m)
 			ret = unit->type->add_functions(m, &unit->desc, host->hw);
 			if (ret) {
 				of_defect(&om->defects, unit->path, NULL,
-					  "there is no room for its function: %s", strerror(-ret));
+					  "there is no room for its function: %s",
+					  strerror(-ret));
 				return ret;
 			}
 			break;

@@ -104,7 +104,8 @@ static void device_stop(struct pci_dev *pdev)
 	pci_disable_device(pdev);
 }
 
-/* --- edu ------------------------------------------------------------------------------ */
+/* --- edu ------------------------------------------------------------------------------
+ */
 
 #define EDU_ID	      0x00
 #define EDU_DMA_SRC   0x80
@@ -177,7 +178,8 @@ static void edu_remove(struct pci_dev *pdev)
 	device_stop(pdev);
 }
 
-/* --- ioatdma -------------------------------------------------------------------------- */
+/* --- ioatdma --------------------------------------------------------------------------
+ */
 
 struct ioat {
 	/* Both for the device: a ring of one descriptor, where it tells of completion. */
@@ -204,8 +206,7 @@ static struct ioat *ioat_alloc(struct device *dev)
 	if (!ioat)
 		return NULL;
 	ioat->ring = dma_alloc_coherent(dev, sizeof(*ioat->ring), &ioat->ring_addr);
-	ioat->completion =
-		dma_alloc_coherent(dev, sizeof(u64), &ioat->completion_addr);
+	ioat->completion = dma_alloc_coherent(dev, sizeof(u64), &ioat->completion_addr);
 	if (ioat->ring && ioat->completion)
 		return ioat;
 	ioat_free(dev, ioat);
@@ -309,14 +310,19 @@ static void ioat_remove(struct pci_dev *pdev)
 	device_stop(pdev);
 }
 
-/* ---------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------
+ */
 
 /* Linux has no driver for edu, so this one waits to be named: driver_override, new_id. */
 static const struct pci_device_id edu_ids[] = {{0}};
 static const struct pci_device_id ioat_ids[] = {
-	{.vendor = 0x8086, .device = 0x2021, .subvendor = PCI_ANY_ID,
+	{.vendor = 0x8086,
+	 .device = 0x2021,
+	 .subvendor = PCI_ANY_ID,
 	 .subdevice = PCI_ANY_ID},
-	{.vendor = 0x8086, .device = 0x0b00, .subvendor = PCI_ANY_ID,
+	{.vendor = 0x8086,
+	 .device = 0x0b00,
+	 .subvendor = PCI_ANY_ID,
 	 .subdevice = PCI_ANY_ID},
 	{0},
 };

@@ -62,7 +62,8 @@ enum wire_op {
 	WIRE_NOTE_BAR_MAP, /* a = address, b = length, c = function << 8 | bar, d =
 			      offset; answered */
 	WIRE_NOTE_MMIO,	   /* a wrong register access, for the report: a = function << 8 |
-			      bar, b = offset,    c = width, d = enum wire_mmio; then frames */
+			      bar, b = offset,    c = width, d = enum wire_mmio; then frames
+			    */
 };
 
 /* HELLO: the program takes stores as windows of WIRE_REPLY as well. */

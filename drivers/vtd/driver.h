@@ -3,9 +3,9 @@
  * What the files of the VT-d driver share. Register and descriptor layouts come from
  * units/vtd/vtd_regs.h, which is all that the driver and the unit have in common.
  *
- * Locks, in order: group->mutex (the core's), domain.c's ends_lock, vtd_domain.lock, vtd_iommu.lock,
- * vtd_iommu.qi_lock. Waiting for an invalidation means waiting for DMA under way,
- * so nothing that runs inside a translation may take any of them.
+ * Locks, in order: group->mutex (the core's), domain.c's ends_lock, vtd_domain.lock,
+ * vtd_iommu.lock, vtd_iommu.qi_lock. Waiting for an invalidation means waiting for DMA
+ * under way, so nothing that runs inside a translation may take any of them.
  *
  * Machine RAM can be overwritten by a program: what decides about the driver's own
  * memory (context table addresses, domain ids) is kept here and not read back.

@@ -146,7 +146,7 @@ struct iommu_test_hw_info {
 	__u32 test_reg;
 };
 
-#define IOMMU_HWPT_DATA_SELFTEST    0xdead
+#define IOMMU_HWPT_DATA_SELFTEST     0xdead
 #define IOMMU_TEST_DEV_CACHE_DEFAULT 0xbaddad
 enum mock_pagetable_type { MOCK_IOMMUPT_DEFAULT, MOCK_IOMMUPT_HUGE };
 struct iommu_hwpt_selftest {

@@ -35,7 +35,8 @@ struct mock_nested *to_mock_nested(struct iommu_domain *domain)
 		       : NULL;
 }
 
-/* --- page tables --------------------------------------------------------------------- */
+/* --- page tables ---------------------------------------------------------------------
+ */
 
 static u64 page_load(struct mock_domain *mock, iova_t iova)
 {
@@ -135,7 +136,8 @@ static const struct iommu_dirty_ops mock_dirty_ops = {
 	.read_and_clear_dirty = mock_read_and_clear_dirty,
 };
 
-/* --- attaching ----------------------------------------------------------------------- */
+/* --- attaching -----------------------------------------------------------------------
+ */
 
 static int mock_attach_dev(struct iommu_domain *domain, struct device *dev,
 			   struct iommu_domain *old)
@@ -193,7 +195,8 @@ static struct iommu_domain mock_blocking_domain = {
 	.ops = &mock_blocking_ops,
 };
 
-/* --- domains ------------------------------------------------------------------------- */
+/* --- domains -------------------------------------------------------------------------
+ */
 
 /* Vendor data may be shorter or longer than what is known of it, if the rest is zero. */
 static int get_user_cfg(const struct iommu_user_data *data,
@@ -282,7 +285,8 @@ static struct iommu_domain *mock_domain_alloc_nested(struct device *dev,
 						     u32 flags,
 						     const struct iommu_user_data *data)
 {
-	return to_mock_domain(parent) ? alloc_nested(NULL, flags, data) : ERR_PTR(-EINVAL);
+	return to_mock_domain(parent) ? alloc_nested(NULL, flags, data)
+				      : ERR_PTR(-EINVAL);
 }
 
 static void mock_nested_free(struct iommu_domain *domain)
@@ -336,7 +340,8 @@ static const struct iommu_domain_ops mock_nested_ops = {
 	.free = mock_nested_free,
 };
 
-/* --- vIOMMUs ------------------------------------------------------------------------- */
+/* --- vIOMMUs -------------------------------------------------------------------------
+ */
 
 static int viommu_invalidate_one(struct iommufd_viommu *viommu, const void *entry)
 {
@@ -386,7 +391,8 @@ const struct iommufd_viommu_ops mock_viommu_ops = {
 	.alloc_domain_nested = alloc_nested,
 };
 
-/* --- devices ------------------------------------------------------------------------- */
+/* --- devices -------------------------------------------------------------------------
+ */
 
 static bool mock_capable(struct device *dev, enum iommu_cap cap)
 {

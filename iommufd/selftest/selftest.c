@@ -49,7 +49,8 @@ static struct mock_domain *get_mock_domain(struct iommufd_ucmd *ucmd, u32 id)
 	return mock ? mock : ERR_PTR(-EINVAL);
 }
 
-/* --- devices ------------------------------------------------------------------------- */
+/* --- devices -------------------------------------------------------------------------
+ */
 
 static void selftest_destroy(struct iommufd_object *obj)
 {
@@ -141,8 +142,7 @@ static int check_dev_cache(struct iommufd_ucmd *ucmd)
 static int trigger_iopf(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_test_cmd *cmd = ucmd->cmd;
-	struct iommufd_device *idev =
-		iommufd_get_device(ucmd, cmd->trigger_iopf.dev_id);
+	struct iommufd_device *idev = iommufd_get_device(ucmd, cmd->trigger_iopf.dev_id);
 	struct iommufd_page_request req = {
 		.pasid = cmd->trigger_iopf.pasid,
 		.grpid = cmd->trigger_iopf.grpid,
@@ -178,7 +178,8 @@ static int trigger_vevent(struct iommufd_ucmd *ucmd)
 					   &event, sizeof(event));
 }
 
-/* --- PASIDs -------------------------------------------------------------------------- */
+/* --- PASIDs --------------------------------------------------------------------------
+ */
 
 static int pasid_attach(struct iommufd_ucmd *ucmd)
 {
@@ -238,7 +239,8 @@ static int pasid_check_hwpt(struct iommufd_ucmd *ucmd)
 	return attached == hwpt->domain ? 0 : -EINVAL;
 }
 
-/* --- looking at the mock IOMMU ------------------------------------------------------- */
+/* --- looking at the mock IOMMU -------------------------------------------------------
+ */
 
 static int add_reserved(struct iommufd_ucmd *ucmd)
 {
@@ -347,7 +349,8 @@ static int set_dirty(struct iommufd_ucmd *ucmd)
 	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }
 
-/* --- dma-bufs ------------------------------------------------------------------------ */
+/* --- dma-bufs ------------------------------------------------------------------------
+ */
 
 /* A dma-buf that cannot be mapped: ordinary programs cannot do more with it either. */
 static const struct file_operations dmabuf_fops = {
@@ -387,7 +390,8 @@ static int dmabuf_revoke(struct iommufd_ucmd *ucmd)
 	return ours ? 0 : -EINVAL;
 }
 
-/* --- the ioctl ----------------------------------------------------------------------- */
+/* --- the ioctl -----------------------------------------------------------------------
+ */
 
 static int selftest_ioctl(struct iommufd_ucmd *ucmd)
 {
@@ -444,7 +448,8 @@ static int selftest_ioctl(struct iommufd_ucmd *ucmd)
 	}
 }
 
-/* --- in a machine -------------------------------------------------------------------- */
+/* --- in a machine --------------------------------------------------------------------
+ */
 
 static const struct bus_type mock_bus_type = {
 	.name = "iommufd_mock",

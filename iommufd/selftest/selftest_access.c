@@ -105,11 +105,12 @@ int selftest_create_access(struct iommufd_ucmd *ucmd)
 		kfree(sa);
 		return (int)PTR_ERR(file);
 	}
-	sa->access = iommufd_access_create(
-		ucmd->ictx,
-		flags & MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES ? &access_ops_pin
-								 : &access_ops,
-		sa, &id);
+	sa->access =
+		iommufd_access_create(ucmd->ictx,
+				      flags & MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES
+					      ? &access_ops_pin
+					      : &access_ops,
+				      sa, &id);
 	if (IS_ERR(sa->access)) {
 		rc = PTR_ERR(sa->access);
 		sa->access = NULL;
@@ -185,9 +186,8 @@ int selftest_check_phys(struct call *call, phys_addr_t phys, u64 uptr, int diffe
 	backing_find(&m->hw, phys, 1, &b);
 	if (x)
 		translator_leave(x);
-	return b.kind == BACKED_PROGRAM && b.mm == mm->index && b.vaddr == uptr
-		       ? 0
-		       : differs;
+	return b.kind == BACKED_PROGRAM && b.mm == mm->index && b.vaddr == uptr ? 0
+										: differs;
 }
 
 /* Number of an area in the lower half, offset in it in the upper one. */
@@ -292,8 +292,8 @@ int selftest_access_rw(struct iommufd_ucmd *ucmd)
 
 	if (length > MAX_LENGTH)
 		return -ENOMEM;
-	if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | MOCK_ACCESS_RW_SLOW_PATH |
-		      MOCK_FLAGS_ACCESS_SYZ))
+	if (flags &
+	    ~(MOCK_FLAGS_ACCESS_WRITE | MOCK_ACCESS_RW_SLOW_PATH | MOCK_FLAGS_ACCESS_SYZ))
 		return -EOPNOTSUPP;
 	sa = access_get(ucmd->call, cmd->id, &file);
 	if (IS_ERR(sa))

@@ -418,8 +418,8 @@ static void lazy_threads_never_share_an_address(void **state)
 
 	for (int i = 0; i < 4; i++) {
 		rnd_seed(&rnd[i], (u64)i + 1);
-		assert_int_equal(
-			pthread_create(&thread[i], NULL, lazy_worker, &rnd[i]), 0);
+		assert_int_equal(pthread_create(&thread[i], NULL, lazy_worker, &rnd[i]),
+				 0);
 	}
 	for (int i = 0; i < 4; i++) {
 		pthread_join(thread[i], &ret);
@@ -529,7 +529,8 @@ static void msi_page_is_mapped_once(void **state)
 	assert_int_equal(a, 0xfee00000);
 }
 
-/* --- against a model ----------------------------------------------------------------- */
+/* --- against a model -----------------------------------------------------------------
+ */
 
 #define NR_PAGES 64
 #define NR_MAPS	 48
@@ -562,12 +563,13 @@ static void model_random_operations_agree(void **state)
 						    maps[i].size, maps[i].dir);
 			assert_int_equal(dma_mapping_error(dev, maps[i].at), 0);
 			for (unsigned o = 0; o < NR_MAPS; o++)
-				assert_true(
-					o == i || !maps[o].size ||
-					maps[o].at / PAGE_SIZE >
-						(maps[i].at + maps[i].size - 1) / PAGE_SIZE ||
-					maps[i].at / PAGE_SIZE >
-						(maps[o].at + maps[o].size - 1) / PAGE_SIZE);
+				assert_true(o == i || !maps[o].size ||
+					    maps[o].at / PAGE_SIZE >
+						    (maps[i].at + maps[i].size - 1) /
+							    PAGE_SIZE ||
+					    maps[i].at / PAGE_SIZE >
+						    (maps[o].at + maps[o].size - 1) /
+							    PAGE_SIZE);
 		} else if (rnd_below(&r, 3)) {
 			u64 from = rnd_below(&r, maps[i].size);
 			u64 n = min(maps[i].size - from, sizeof(buf));
