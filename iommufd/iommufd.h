@@ -219,7 +219,7 @@ int iommufd_vfio_compat_set_no_iommu(struct iommufd_ctx *ictx);
 struct iommufd_core {
 	bool allow_unsafe_interrupts;
 	struct list_head file_pages; /* iopt_pages.file_node, of files that are mapped */
-	struct iommufd_test *test; /* iommufd/selftest/; NULL: not in this machine */
+	struct iommufd_test *test;   /* iommufd/selftest/; NULL: not in this machine */
 };
 
 /*
